@@ -1,0 +1,32 @@
+import { z } from 'zod';
+
+/** What the renderer and its worker threads tell each other. */
+
+const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array);
+const wasmModule = z.custom<WebAssembly.Module>((value) => value instanceof WebAssembly.Module);
+
+const snapshot = z.object({ memoryBytes: z.int(), pages: z.custom<Uint32Array>((value) => value instanceof Uint32Array), data: bytes });
+
+/** Given to a worker at its start. Without a snapshot it boots Ruby itself and sends one back. */
+export const workerStart = z.object({
+  module: wasmModule,
+  prelude: z.string(),
+  snapshot: snapshot.optional(),
+  /** One Int32 in shared memory: index of the template being rendered, 0 = monit. */
+  progress: z.custom<Int32Array>((value) => value instanceof Int32Array),
+});
+export type WorkerStart = z.infer<typeof workerStart>;
+
+/** One job to render. `scope`: jobs of one scope may share a VM; a new scope gets a new one. */
+export const renderRequest = z.object({ scope: z.string(), json: z.string(), templates: z.array(z.string()).min(1) });
+export type RenderRequest = z.infer<typeof renderRequest>;
+
+const failure = z.object({ template: z.string(), line: z.string(), message: z.string() });
+
+export const workerReply = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('ready'), snapshot: snapshot.optional() }),
+  /** Contents in the order of the request's templates. */
+  z.object({ kind: z.literal('rendered'), contents: z.array(bytes) }),
+  z.object({ kind: z.literal('failed'), failures: z.array(failure), stage: z.enum(['monit', 'templates']) }),
+]);
+export type WorkerReply = z.infer<typeof workerReply>;
