@@ -1,0 +1,175 @@
+import type pg from 'pg';
+import { retryTransient, type Connections } from '../../db/client';
+import { sleep, systemClock, type Clock } from '../core/clock';
+import type { Log } from '../core/log';
+import type { Component, ComponentContext } from './component';
+import type { Heart, Renewal } from './heart';
+import { acquireLease, assertLease, ensureLeases, listLeases, releaseLease, type LeaseInfo } from './leases';
+import type { Notifications } from './notifications';
+import type { NodeRegistration } from './nodes';
+import { timing } from './timing';
+
+interface Held {
+  component: Component;
+  epoch: number;
+  /** Monotonic ms after which this node must not act. */
+  deadline: number;
+  progressAt: number;
+  stop: AbortController;
+  done: Promise<void>;
+}
+
+export interface ComponentRunnerDeps {
+  connections: Connections;
+  notifications: Notifications;
+  heart: Heart;
+  node: NodeRegistration;
+  log: Log;
+  clock?: Clock;
+}
+
+/**
+ * Takes and keeps component leases. Nodes with fewer leases take free ones sooner, so duties spread; a lease that
+ * expired or was released is taken by whoever sees it first.
+ */
+export class ComponentRunner implements Renewal {
+  readonly #components: readonly Component[];
+  readonly #deps: ComponentRunnerDeps;
+  readonly #clock: Clock;
+  readonly #held = new Map<string, Held>();
+  readonly #stopping = new AbortController();
+  #loop: Promise<void> | undefined;
+
+  constructor(components: readonly Component[], deps: ComponentRunnerDeps) {
+    this.#components = components;
+    this.#deps = deps;
+    this.#clock = deps.clock ?? systemClock;
+  }
+
+  async start(): Promise<void> {
+    await ensureLeases(this.#deps.connections.db, this.#components.map((component) => component.name));
+    this.#deps.heart.register(this);
+    this.#loop = this.#standBy();
+  }
+
+  /** Gives every lease back (hand-over at once) and waits for the duties to end. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#loop;
+    await Promise.all([...this.#held.values()].map((held) => this.#giveUp(held, 'released')));
+  }
+
+  /** Names and epochs of the leases held now. */
+  held(): { name: string; epoch: number }[] {
+    return [...this.#held.values()].map((held) => ({ name: held.component.name, epoch: held.epoch }));
+  }
+
+  async renew(client: pg.Client, startedAt: number): Promise<void> {
+    const now = this.#clock.monotonic();
+    for (const held of this.#held.values()) {
+      if (now - held.progressAt > timing.progressLimitMs) void this.#giveUp(held, 'no progress');
+    }
+    if (this.#held.size === 0) return;
+    const { rows } = await client.query<{ name: string; epoch: number; unwanted: boolean }>({
+      name: 'renew-leases',
+      text: `UPDATE leases l SET expires_at = now() + make_interval(secs => $2), last_progress_at = now() - make_interval(secs => h.idle)
+             FROM unnest($3::text[], $4::bigint[], $5::float8[]) AS h(name, epoch, idle)
+             WHERE l.name = h.name AND l.epoch = h.epoch AND l.holder = $1
+             RETURNING l.name, l.epoch, (l.paused OR (l.wanted_holder IS NOT NULL AND l.wanted_holder <> $1)) AS unwanted`,
+      values: [this.#deps.node.id, timing.componentLeaseMs / 1000, ...this.#columns(now)],
+    });
+    for (const held of this.#held.values()) {
+      const row = rows.find((candidate) => candidate.name === held.component.name && Number(candidate.epoch) === held.epoch);
+      if (row) held.deadline = startedAt + timing.componentLeaseMs - timing.safetyMs;
+      // A lease taken while this beat was under way was not part of it.
+      else if (held.deadline < startedAt + timing.componentLeaseMs - timing.safetyMs) this.#drop(held, 'lease-lost');
+      if (row?.unwanted) void this.#giveUp(held, 'moved or paused');
+    }
+  }
+
+  #columns(now: number): [string[], number[], number[]] {
+    const held = [...this.#held.values()];
+    return [held.map((one) => one.component.name), held.map((one) => one.epoch), held.map((one) => (now - one.progressAt) / 1000)];
+  }
+
+  async #standBy(): Promise<void> {
+    const signal = this.#stopping.signal;
+    while (!signal.aborted) {
+      try {
+        await this.#takeFree(await listLeases(this.#deps.connections.db));
+      } catch (error) {
+        this.#deps.log.debug('standby-failed', { error: String(error) });
+      }
+      for (const held of this.#held.values()) {
+        if (this.#clock.monotonic() > held.deadline) this.#drop(held, 'deadline-passed');
+      }
+      await this.#deps.notifications.wait('leases', timing.standbyPollMs, { signal });
+    }
+  }
+
+  async #takeFree(leases: LeaseInfo[]): Promise<void> {
+    const free = leases.filter((lease) => !lease.paused && (lease.holder === undefined || (lease.expiresInMs ?? 0) < 0));
+    const known = new Map(this.#components.map((component) => [component.name, component]));
+    const fairShare = Math.ceil(this.#components.length / Math.max(1, new Set(leases.flatMap((lease) => lease.holder ?? [])).size));
+    for (const lease of free) {
+      const component = known.get(lease.name);
+      if (!component || this.#held.has(lease.name) || this.#stopping.signal.aborted) continue;
+      // Whoever has its share already lets the others go first.
+      if (this.#held.size >= fairShare) await sleep(40, this.#stopping.signal).catch(() => undefined);
+      const startedAt = this.#clock.monotonic();
+      const epoch = await acquireLease(this.#deps.connections.db, lease.name, this.#deps.node.id);
+      if (epoch !== undefined) this.#take(component, epoch, startedAt);
+    }
+  }
+
+  #take(component: Component, epoch: number, startedAt: number): void {
+    const held: Held = { component, epoch, deadline: startedAt + timing.componentLeaseMs - timing.safetyMs, progressAt: this.#clock.monotonic(), stop: new AbortController(), done: Promise.resolve() };
+    this.#held.set(component.name, held);
+    this.#deps.log.info('lease-acquired', { component: component.name, epoch });
+    held.done = this.#perform(held);
+  }
+
+  async #perform(held: Held): Promise<void> {
+    const { component, stop } = held;
+    const log = this.#deps.log.scope({ component: component.name, epoch: held.epoch });
+    const ctx: ComponentContext = {
+      epoch: held.epoch,
+      signal: stop.signal,
+      log,
+      holds: () => !stop.signal.aborted && this.#clock.monotonic() < held.deadline,
+      write: (work) =>
+        retryTransient(
+          () =>
+            this.#deps.connections.db.transaction(async (tx) => {
+              await assertLease(tx, component.name, held.epoch);
+              return work(tx);
+            }),
+          stop.signal,
+        ),
+    };
+    while (!stop.signal.aborted) {
+      try {
+        if (ctx.holds()) await component.tick(ctx);
+        held.progressAt = this.#clock.monotonic();
+      } catch (error) {
+        if (!stop.signal.aborted) log.warn('tick-failed', { error });
+      }
+      await sleep(component.intervalMs, stop.signal).catch(() => undefined);
+    }
+  }
+
+  async #giveUp(held: Held, reason: string): Promise<void> {
+    if (!this.#drop(held, reason)) return;
+    await releaseLease(this.#deps.connections.db, held.component.name, held.epoch, reason).catch((error: unknown) => this.#deps.log.debug('release-failed', { error: String(error) }));
+    await held.done;
+  }
+
+  /** Ends acting here; true when it was acting. */
+  #drop(held: Held, reason: string): boolean {
+    if (this.#held.get(held.component.name) !== held) return false;
+    this.#held.delete(held.component.name);
+    held.stop.abort(new Error(reason));
+    this.#deps.log.info('lease-ended', { component: held.component.name, epoch: held.epoch, reason });
+    return true;
+  }
+}
