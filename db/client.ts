@@ -40,7 +40,8 @@ export function connect(options: DatabaseOptions): Connections {
     keepAlive: true,
     application_name: options.applicationName ?? 'directorate',
   };
-  const pool = new pg.Pool({ ...settings, max: options.poolSize, idleTimeoutMillis: 30_000 });
+  // A process that is stopped in the middle of a transaction must not keep others from taking its work over.
+  const pool = new pg.Pool({ ...settings, options: '-c idle_in_transaction_session_timeout=2500', max: options.poolSize, idleTimeoutMillis: 30_000 });
   pool.on('error', (error) => options.onConnectionError?.(error));
   return {
     db: drizzle(pool, { schema }),
