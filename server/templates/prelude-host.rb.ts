@@ -50,9 +50,9 @@ module Directorate
   refuse(IO, :popen)
 
   # exit! would end the interpreter for everyone who shares it; as SystemExit it is the template's own failure.
-  Process.define_singleton_method(:exit!) { |*| raise SystemExit }
-  Kernel.define_singleton_method(:exit!) { |*| raise SystemExit }
-  Kernel.define_method(:exit!) { |*| raise SystemExit }
+  Process.define_singleton_method(:exit!) { |*| raise SystemExit, 'exit' }
+  Kernel.define_singleton_method(:exit!) { |*| raise SystemExit, 'exit' }
+  Kernel.define_method(:exit!) { |*| raise SystemExit, 'exit' }
 end
 `;
 

@@ -6,7 +6,6 @@ import { RenderError } from './errors';
 import { prelude } from './prelude.rb';
 import { encodeJob, jobKey, type RenderedJob, type RenderJob } from './render-job';
 import { RenderThread, RenderTimeout } from './render-thread';
-import { loadRubyModule } from './ruby-module';
 import type { VmSnapshot } from './ruby-vm';
 import type { RenderRequest, WorkerReply } from './worker-messages';
 
@@ -46,7 +45,6 @@ export class Renderer {
   #queue: Pending[] = [];
   #idle: RenderThread[] = [];
   #loops = 0;
-  #module: Promise<WebAssembly.Module> | undefined;
   #snapshot: VmSnapshot | undefined;
   #idleTimer: NodeJS.Timeout | undefined;
   #stopped = false;
@@ -91,7 +89,6 @@ export class Renderer {
     await this.#starts.drained();
     await Promise.all([...this.#threads].map((thread) => this.#end(thread)));
     this.#idle = [];
-    this.#module = undefined;
     this.#cache.clear();
   }
 
@@ -101,7 +98,7 @@ export class Renderer {
       if (this.#loops >= this.#options.workers) return;
       this.#loops++;
       clearTimeout(this.#idleTimer);
-      void this.#drainQueue().finally(() => this.#loops--);
+      void this.#drainQueue();
     });
   }
 
@@ -117,7 +114,10 @@ export class Renderer {
       }
       await this.#renderOn(thread, next);
     }
+    // In the same turn in which the queue was found empty, or a job that comes now would wait for nobody.
+    this.#loops--;
     if (thread?.alive) this.#idle.push(thread);
+    clearTimeout(this.#idleTimer);
     this.#idleTimer = setTimeout(() => void this.#rest(), this.#options.idleMs).unref();
   }
 
@@ -153,12 +153,9 @@ export class Renderer {
     }
     return this.#starts.run(async () => {
       if (this.#stopped) throw new Error('the renderer was stopped');
-      this.#module ??= loadRubyModule(this.#options.wasmPath ?? findRuby(this.#options.workerPath));
-      const module = await this.#module.catch((error: unknown) => {
-        this.#module = undefined;
-        throw error;
-      });
-      const { thread, snapshot } = await RenderThread.start(this.#options.workerPath, { module, prelude, snapshot: this.#snapshot });
+      const { workerPath } = this.#options;
+      const wasmPath = this.#options.wasmPath ?? findRuby(workerPath);
+      const { thread, snapshot } = await RenderThread.start(workerPath, { wasmPath, prelude, snapshot: this.#snapshot });
       this.#snapshot ??= snapshot;
       this.#threads.add(thread);
       return thread;
@@ -173,7 +170,6 @@ export class Renderer {
   /** Gives back what rendering holds, except the snapshot (about 10 MB): with it the next start takes a tenth of the time. */
   async #rest(): Promise<void> {
     await Promise.all(this.#idle.splice(0).map((thread) => this.#end(thread)));
-    if (this.#threads.size === 0 && this.#loops === 0) this.#module = undefined;
   }
 }
 

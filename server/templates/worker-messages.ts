@@ -3,13 +3,13 @@ import { z } from 'zod';
 /** What the renderer and its worker threads tell each other. */
 
 const bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array);
-const wasmModule = z.custom<WebAssembly.Module>((value) => value instanceof WebAssembly.Module);
 
 const snapshot = z.object({ memoryBytes: z.int(), pages: z.custom<Uint32Array>((value) => value instanceof Uint32Array), data: bytes });
 
 /** Given to a worker at its start. Without a snapshot it boots Ruby itself and sends one back. */
 export const workerStart = z.object({
-  module: wasmModule,
+  /** Path of ruby.wasm. The thread compiles it, so that the memory goes when the thread does; V8 shares the code between threads. */
+  wasmPath: z.string(),
   prelude: z.string(),
   snapshot: snapshot.optional(),
   /** One Int32 in shared memory: index of the template being rendered, 0 = monit. */

@@ -1,8 +1,9 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { z } from 'zod';
 import type { RenderStage, TemplateFailure } from './errors';
+import { loadRubyModule } from './ruby-module';
 import { bootVm, restoreVm, type RubyVm, type VmSnapshot, VmFailure } from './ruby-vm';
-import { type RenderRequest, renderRequest, type WorkerReply, type WorkerStart, workerStart } from './worker-messages';
+import { type RenderRequest, renderRequest, type WorkerReply, workerStart } from './worker-messages';
 
 /**
  * A worker thread that renders one job at a time in a Ruby VM. Bundled as a program of its own.
@@ -18,14 +19,16 @@ const maxOutputBytes = 64 * 1024 * 1024;
 const rubyFailure = z.object({ line: z.string(), message: z.string() });
 
 class JobWorker {
-  readonly #start: WorkerStart;
+  readonly #module: WebAssembly.Module;
   readonly #snapshot: VmSnapshot;
+  readonly #progress: Int32Array;
   #vm: RubyVm | undefined;
   #scope: string | undefined;
 
-  constructor(start: WorkerStart, snapshot: VmSnapshot) {
-    this.#start = start;
+  constructor(module: WebAssembly.Module, snapshot: VmSnapshot, progress: Int32Array) {
+    this.#module = module;
     this.#snapshot = snapshot;
+    this.#progress = progress;
   }
 
   render(request: RenderRequest): WorkerReply {
@@ -36,7 +39,7 @@ class JobWorker {
     let room = maxOutputBytes;
     let stage: RenderStage = 'templates';
     for (const [index, template] of request.templates.entries()) {
-      Atomics.store(this.#start.progress, 0, index);
+      Atomics.store(this.#progress, 0, index);
       const result = this.#renderTemplate(request, index);
       if (result instanceof Uint8Array) {
         room -= result.length;
@@ -66,7 +69,7 @@ class JobWorker {
 
   /** The VM with the job loaded; a VM that failed at an earlier template has been dropped and is replaced here. */
   #loadedVm(request: RenderRequest, index: number): RubyVm {
-    const vm = this.#vm ?? restoreVm(this.#start.module, this.#snapshot);
+    const vm = this.#vm ?? restoreVm(this.#module, this.#snapshot);
     if (index === 0 || !this.#vm) vm.evaluate(`Directorate.job = ${rubyString(request.json)}; ''`);
     this.#vm = vm;
     return vm;
@@ -78,15 +81,16 @@ function rubyString(text: string): string {
   return `'${text.replaceAll(/[\\']/g, '\\$&')}'`;
 }
 
-function main(): void {
+async function main(): Promise<void> {
   const port = parentPort;
   if (!port) throw new Error('this program runs as a worker thread of the director');
   const start = workerStart.parse(workerData);
-  const snapshot = start.snapshot ?? bootVm(start.module, start.prelude).snapshot();
-  const worker = new JobWorker(start, snapshot);
-  const reply = (message: WorkerReply) => port.postMessage(message);
+  const module = await loadRubyModule(start.wasmPath);
+  const snapshot = start.snapshot ?? bootVm(module, start.prelude).snapshot();
+  const worker = new JobWorker(module, snapshot, start.progress);
+  const reply = (message: WorkerReply) => port.postMessage(message, []);
   port.on('message', (message: unknown) => reply(worker.render(renderRequest.parse(message))));
   reply({ kind: 'ready', ...(start.snapshot ? {} : { snapshot }) });
 }
 
-main();
+void main();
