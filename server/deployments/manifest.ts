@@ -1,0 +1,81 @@
+import type { Hash } from '../core/yaml';
+
+/** Numbers of instances: an absolute count or a percentage of a batch. */
+export type Amount = { count: number } | { percent: number };
+
+/** Milliseconds. */
+export interface WatchTime {
+  minMs: number;
+  maxMs: number;
+}
+
+/** An `update` block with everything inherited. */
+export interface UpdateConfig {
+  canaries: Amount;
+  maxInFlight: Amount;
+  canaryWatchTime: WatchTime;
+  updateWatchTime: WatchTime;
+  serial: boolean;
+  vmStrategy: 'delete-create';
+  initialDeployAzUpdateStrategy: 'serial' | 'parallel';
+}
+
+export interface ManifestRelease {
+  name: string;
+  /** Concrete, `latest` or `<prefix>.latest`. */
+  version: string;
+}
+
+export interface ManifestStemcell {
+  alias: string;
+  /** At least one of the two. */
+  name?: string;
+  os?: string;
+  version: string;
+}
+
+export interface ManifestJob {
+  name: string;
+  release: string;
+  /** Undefined: the group's and deployment's legacy properties count. */
+  properties?: Hash;
+  consumes: Hash;
+  provides: Hash;
+}
+
+export interface ManifestNetwork {
+  name: string;
+  staticIps?: readonly string[];
+  default: readonly string[];
+}
+
+export interface ManifestGroup {
+  name: string;
+  lifecycle: 'service';
+  instances: number;
+  azs: readonly string[] | null;
+  jobs: readonly ManifestJob[];
+  vmType: string;
+  vmExtensions: readonly string[];
+  stemcell: string;
+  networks: readonly ManifestNetwork[];
+  env: Hash;
+  update: UpdateConfig;
+  state?: ManifestState;
+  instanceStates: Readonly<Record<string, ManifestState>>;
+  properties: Hash;
+  tags: Record<string, string>;
+}
+
+export type ManifestState = 'started' | 'stopped' | 'detached' | 'restart' | 'recreate';
+
+export interface Manifest {
+  name: string;
+  releases: readonly ManifestRelease[];
+  stemcells: readonly ManifestStemcell[];
+  update: UpdateConfig;
+  groups: readonly ManifestGroup[];
+  properties: Hash;
+  tags: Record<string, string>;
+  warnings: readonly string[];
+}

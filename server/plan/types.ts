@@ -1,0 +1,495 @@
+import type { CloudConfig, Network } from '../configs/cloud-config';
+import type { Hash } from '../core/yaml';
+import type { Manifest, UpdateConfig } from '../deployments/manifest';
+import type { FullSpec, InstanceState, NetworkSettings, PackageSpec } from '../instances/instance';
+
+/**
+ * Planning is a chain of pure functions over these values:
+ *
+ *   PlanInput → Resolved → Placed → Networked → Plan → withRendered → withCompiled
+ *
+ * Each phase returns a new type, so a value says by its type what is known. Nothing here is ever changed in place.
+ */
+
+// ---------------------------------------------------------------- input
+
+/** Flags of `POST /deployments` and of the state changes; all optional. */
+export interface DeployRequest {
+  /** Recreate every VM … */
+  recreate?: boolean;
+  /** … made before this instant (RFC 3339); dirty instances and VMs of unknown age are recreated anyway. */
+  recreateVmsCreatedBefore?: string;
+  /** Treat unresponsive agents as a reason to recreate instead of failing. */
+  fix?: boolean;
+  /** `*` or the names of the groups whose instances are stopped without pre-stop and drain. */
+  skipDrain?: '*' | readonly string[];
+  /** Override of the `update` blocks, e.g. "2" or "50%". */
+  canaries?: string;
+  maxInFlight?: string;
+  dryRun?: boolean;
+  /** States asked for by group, and by group and instance (uuid or index); they win over the manifest's. */
+  groupStates?: Readonly<Record<string, RequestedState>>;
+  instanceStates?: Readonly<Record<string, Readonly<Record<string, RequestedState>>>>;
+}
+
+/** `restart` and `recreate` end as `started`. */
+export type RequestedState = InstanceState | 'restart' | 'recreate';
+
+/** The active VM of an instance. */
+export interface RecordedVm {
+  id: number;
+  agentId: string;
+  cid: string;
+  active: boolean;
+  stemcellApiVersion: number | null;
+  /** RFC 3339; undefined when unknown. */
+  createdAt?: string;
+  trustedCertsSha1: string | null;
+  natsConfigSha1: string | null;
+  blobstoreConfigSha1: string | null;
+  /** Networks as they were given to the CPI. */
+  networks: Record<string, NetworkSettings>;
+}
+
+/** One row of ip_addresses that belongs to an instance. */
+export interface RecordedReservation {
+  /** CIDR text, e.g. `10.0.0.5/32`. */
+  address: string;
+  network: string;
+  static: boolean;
+  /** The VM that uses it; undefined while only the instance holds it. */
+  vmId?: number;
+}
+
+/** Answer of an agent to `get_state`, or the fact that it gave none (only with `fix`). */
+export interface AgentState {
+  /** `running`, `failing`, `stopped`, …; `unresponsive` when the agent gave no answer. */
+  jobState: string;
+  networks?: Record<string, NetworkSettings>;
+}
+
+/** An instance of the deployment as the records and its agent know it. */
+export interface RecordedInstance {
+  id: number;
+  uuid: string;
+  group: string;
+  index: number;
+  az: string | null;
+  state: InstanceState;
+  bootstrap: boolean;
+  ignore: boolean;
+  /** False while an update is unfinished: the instance is converged again. */
+  updateCompleted: boolean;
+  /** Of the last applied update; null before the first. */
+  spec: FullSpec | null;
+  /** What the VM was made with; null before the first VM. */
+  cloudProperties: Hash | null;
+  vm?: RecordedVm;
+  reservations: readonly RecordedReservation[];
+  /** Present when the instance has an active VM, is not ignored and its group is in the manifest. */
+  agentState?: AgentState;
+  /** Persistent disks attached to the instance; planning of disks is not built yet. */
+  persistentDisks: readonly { cid: string; name: string; size: number; active: boolean }[];
+}
+
+/** A job (template) of a release version. */
+export interface JobRecord {
+  id: number;
+  name: string;
+  version: string;
+  fingerprint: string;
+  sha1: string;
+  blobstoreId: string;
+  /** The whole job.MF. */
+  spec: Hash;
+  /** Names of run-time packages. */
+  packages: readonly string[];
+}
+
+export interface PackageRecord {
+  id: number;
+  name: string;
+  version: string;
+  fingerprint: string;
+  /** Source archive; null when only compiled forms exist. */
+  sha1: string | null;
+  blobstoreId: string | null;
+  /** Names of direct dependencies. */
+  dependencies: readonly string[];
+}
+
+/** A complete upload of a release version. */
+export interface ReleaseVersionRecord {
+  /** Row of release_versions. */
+  id: number;
+  name: string;
+  version: string;
+  jobs: readonly JobRecord[];
+  packages: readonly PackageRecord[];
+}
+
+/** A stemcell as one CPI knows it. */
+export interface StemcellRecord {
+  id: number;
+  name: string;
+  os: string;
+  version: string;
+  apiVersion: number | null;
+  /** Empty for the director's own CPI. */
+  cpi: string;
+  cid: string;
+}
+
+/** A row of compiled_packages. */
+export interface CompiledPackageRecord {
+  packageId: number;
+  stemcellOs: string;
+  stemcellVersion: string;
+  /** Canonical JSON of the dependencies, see `dependencyKey` in `packages.ts`. */
+  dependencyKey: string;
+  build: number;
+  blobstoreId: string;
+  sha1: string;
+}
+
+/** What the director is, as far as plans depend on it. */
+export interface DirectorFacts {
+  name: string;
+  /** Root of DNS names, `bosh` by default. */
+  dnsDomain: string;
+  trustedCertsSha1: string;
+  natsConfigSha1: string;
+  blobstoreConfigSha1: string;
+  /** Addresses of the director's nodes: never given to an instance. */
+  ownAddresses: readonly string[];
+}
+
+/** Everything that planning reads, as recorded at one moment. */
+export interface RecordedState {
+  director: DirectorFacts;
+  deployment: {
+    name: string;
+    /** Resolved manifest of the last successful deploy; null before the first. */
+    manifest: Hash | null;
+    tags: Record<string, string>;
+  };
+  /** All instances of the deployment, compilation workers excepted. */
+  instances: readonly RecordedInstance[];
+  /** Every address of the whole director (CIDR text), those of this deployment included. */
+  takenAddresses: readonly string[];
+  /** Every complete version of the releases that the manifest names. */
+  releases: readonly ReleaseVersionRecord[];
+  stemcells: readonly StemcellRecord[];
+  /** Compiled forms of the packages of `releases`. */
+  compiledPackages: readonly CompiledPackageRecord[];
+}
+
+export interface PlanInput {
+  /** The manifest document, as parsed from YAML. */
+  manifest: Hash;
+  /** The cloud config documents that apply, in order of their ids. */
+  cloudConfigs: readonly Hash[];
+  /** The runtime config documents that apply. */
+  runtimeConfigs: readonly Hash[];
+  state: RecordedState;
+  request: DeployRequest;
+  /** UUIDs of new instances, one per call. */
+  newUuid: () => string;
+}
+
+// ---------------------------------------------------------------- phase 1: resolved
+
+export interface PlannedStemcell {
+  alias: string;
+  name: string;
+  os: string;
+  version: string;
+  apiVersion: number | null;
+  /** Rows of stemcells, one per CPI. */
+  ids: readonly number[];
+  /** Cloud id of the image; of the director's own CPI. */
+  cid: string;
+}
+
+/** What of a job's links is decided; all optional, unlinked consumers are simply absent. */
+export type JobLinks = Record<string, Hash>;
+
+/** A release job bound to an instance group. */
+export interface BoundJob {
+  name: string;
+  release: { name: string; version: string };
+  record: JobRecord;
+  /** Declared properties only: manifest value, else default, else null; nested; hashes key-sorted. */
+  properties: Hash;
+  links: JobLinks;
+}
+
+export interface GroupNetwork {
+  name: string;
+  /** Single addresses in the order of the manifest; undefined when allotted dynamically. */
+  staticIps?: readonly string[];
+  /** Of `addressable`, `dns`, `gateway`; sorted. */
+  defaultFor: readonly string[];
+  network: Network;
+}
+
+/** An instance group with everything that it refers to. */
+export interface ResolvedGroup {
+  name: string;
+  lifecycle: 'service';
+  /** How many instances are wanted. */
+  size: number;
+  /** Null when the group names none. */
+  azs: readonly string[] | null;
+  jobs: readonly BoundJob[];
+  /** Direct run-time packages of the jobs, by name. */
+  packages: readonly GroupPackage[];
+  vmType: { name: string; cloudProperties: Hash };
+  vmExtensions: readonly { name: string; cloudProperties: Hash }[];
+  stemcell: PlannedStemcell;
+  networks: readonly GroupNetwork[];
+  env: Hash;
+  update: UpdateConfig;
+  tags: Record<string, string>;
+  state?: RequestedState;
+  instanceStates: Readonly<Record<string, RequestedState>>;
+}
+
+/** A run-time package of a group; compiled for the group's stemcell under `requirement`. */
+export interface GroupPackage {
+  name: string;
+  requirement: RequirementKey;
+}
+
+/** Releases, stemcells, cloud config and groups are known and fit together. */
+export interface Resolved {
+  input: PlanInput;
+  manifest: Manifest;
+  /** The manifest document with concrete versions, as it will be recorded. */
+  resolvedManifest: Hash;
+  cloudConfig: CloudConfig;
+  releases: readonly ReleaseVersionRecord[];
+  stemcells: readonly PlannedStemcell[];
+  groups: readonly ResolvedGroup[];
+  packages: readonly PackageRequirement[];
+  tags: Record<string, string>;
+  warnings: readonly string[];
+}
+
+// ---------------------------------------------------------------- phase 2: placed
+
+/** One instance that shall exist, with its identity and AZ. */
+export interface PlacedInstance {
+  uuid: string;
+  index: number;
+  az: string | null;
+  bootstrap: boolean;
+  existing?: RecordedInstance;
+  /** Static addresses by network name. */
+  staticIps: Readonly<Record<string, string>>;
+}
+
+export interface PlacedGroup {
+  group: ResolvedGroup;
+  /** By index. */
+  instances: readonly PlacedInstance[];
+  obsolete: readonly RecordedInstance[];
+}
+
+export interface Placed {
+  resolved: Resolved;
+  groups: readonly PlacedGroup[];
+  /** Instances of groups that the manifest no longer has. */
+  removed: readonly RecordedInstance[];
+}
+
+// ---------------------------------------------------------------- phase 3: networked
+
+/** An address that an instance holds or shall hold. */
+export interface Reservation {
+  /** CIDR text, e.g. `10.0.0.5/32`; unique over the whole director. */
+  address: string;
+  network: string;
+  static: boolean;
+}
+
+/**
+ * What happens to the addresses of an instance. `make` is recorded before anything is done; a conflict there means
+ * that another deployment was quicker: read the state again and plan anew. `release` happens when no VM uses them any more.
+ */
+export interface ReservationPlan {
+  keep: readonly Reservation[];
+  make: readonly Reservation[];
+  release: readonly Reservation[];
+}
+
+export interface NetworkedInstance extends PlacedInstance {
+  /** Network name to settings, in the order of the manifest. */
+  networks: Readonly<Record<string, NetworkSettings>>;
+  reservations: ReservationPlan;
+}
+
+export interface NetworkedGroup {
+  group: ResolvedGroup;
+  instances: readonly NetworkedInstance[];
+  obsolete: readonly RecordedInstance[];
+}
+
+export interface Networked {
+  placed: Placed;
+  groups: readonly NetworkedGroup[];
+}
+
+// ---------------------------------------------------------------- the plan
+
+/** Why an instance is touched. The order is BOSH's; the names appear in audit events. */
+export const changeKinds = [
+  'dirty', 'restart', 'recreate', 'recreate_persistent_disks', 'cloud_properties', 'stemcell', 'env', 'network', 'packages',
+  'persistent_disk', 'configuration', 'job', 'state', 'dns', 'trusted_certs', 'blobstore_config', 'nats_config', 'tags',
+] as const;
+
+export type ChangeKind = (typeof changeKinds)[number];
+
+export interface Change {
+  kind: ChangeKind;
+  /** Sentences for operators, e.g. "stemcell ubuntu 1.200 → 1.210". Never values of properties. */
+  reasons: readonly string[];
+}
+
+/** What rendering found for one instance. */
+export interface RenderedHashes {
+  /** SHA-1 over all templates; undefined in a group without jobs. */
+  configurationHash?: string;
+  /** Job name to SHA-1 of its templates. */
+  templateHashes: Record<string, string>;
+}
+
+/** The planned future of one instance. */
+export interface InstancePlan {
+  uuid: string;
+  group: string;
+  index: number;
+  az: string | null;
+  bootstrap: boolean;
+  /** No record yet: it is to be inserted (with `existing` undefined). */
+  isNew: boolean;
+  existing?: RecordedInstance;
+  desiredState: InstanceState;
+  networks: Readonly<Record<string, NetworkSettings>>;
+  /** IP of the addressable network, else of the default gateway's. */
+  address: string | null;
+  reservations: ReservationPlan;
+  /** AZ ← vm_type ← vm_extensions. */
+  cloudProperties: Hash;
+  env: Hash;
+  stemcell: PlannedStemcell;
+  vmType: { name: string; cloudProperties: Hash };
+  jobs: readonly BoundJob[];
+  packages: readonly GroupPackage[];
+  update: UpdateConfig;
+  lifecycle: 'service';
+  tags: Record<string, string>;
+  /** Persistent disks; always empty, manifests that ask for disks are refused. */
+  disks: readonly [];
+  /** Skip pre-stop and drain when it is stopped. */
+  skipDrain: boolean;
+  /** In the order of `changeKinds`. Empty: nothing to do. */
+  changes: readonly Change[];
+  /** Its VM has to be replaced (or made). */
+  needsRecreate: boolean;
+  /** Only metadata or DNS follow: no drain, no apply. */
+  minimal: boolean;
+}
+
+/** An instance plan after rendering. */
+export interface RenderedInstancePlan extends InstancePlan {
+  rendered: RenderedHashes;
+}
+
+/** An instance plan whose packages are compiled: nothing is open any more. */
+export interface CompleteInstancePlan extends RenderedInstancePlan {
+  packageSpecs: Readonly<Record<string, PackageSpec>>;
+}
+
+export interface GroupPlan<I extends InstancePlan = InstancePlan> {
+  name: string;
+  lifecycle: 'service';
+  serial: boolean;
+  update: UpdateConfig;
+  azs: readonly string[] | null;
+  jobs: readonly BoundJob[];
+  stemcell: PlannedStemcell;
+  /** By index. */
+  instances: readonly I[];
+  /** Deleted before the group is updated. */
+  obsolete: readonly ObsoletePlan[];
+}
+
+/** An instance that shall not exist any more. */
+export interface ObsoletePlan {
+  instance: RecordedInstance;
+  group: string;
+  reason: 'group removed' | 'not needed';
+  skipDrain: boolean;
+}
+
+/** `<package id>:<os>/<version>`: a package compiled for a stemcell. */
+export type RequirementKey = string;
+
+/** A package that some group needs, directly or not, for its stemcell. */
+export interface PackageRequirement {
+  key: RequirementKey;
+  package: PackageRecord;
+  release: { name: string; version: string };
+  stemcell: PlannedStemcell;
+  /** Direct dependencies. */
+  dependencies: readonly RequirementKey[];
+  dependencyKey: string;
+  /** Present when nothing has to be compiled. */
+  compiled?: CompiledBuild;
+}
+
+/** A compiled package as agents fetch it. */
+export interface CompiledBuild {
+  build: number;
+  blobstoreId: string;
+  sha1: string;
+}
+
+/** Where and with what packages are compiled. */
+export interface CompilationPlan {
+  workers: number;
+  reuseVms: boolean;
+  orphanWorkers: boolean;
+  az: string | null;
+  network: Network;
+  cloudProperties: Hash;
+  env: Hash;
+  vmType: { name: string; cloudProperties: Hash };
+}
+
+/** Everything that a deploy will do. `I` grows as rendering and compiling complete it. */
+export interface Plan<I extends InstancePlan = InstancePlan> {
+  deployment: string;
+  /** No manifest is recorded: nothing was ever deployed successfully. */
+  firstDeploy: boolean;
+  dryRun: boolean;
+  /** The manifest with concrete versions, as it is recorded after success. */
+  manifest: Hash;
+  tags: Record<string, string>;
+  releases: readonly ReleaseVersionRecord[];
+  stemcells: readonly PlannedStemcell[];
+  /** In the order of the manifest. */
+  groups: readonly GroupPlan<I>[];
+  /** Instances of groups that the manifest no longer has. */
+  removed: readonly ObsoletePlan[];
+  /** Dependencies come before their dependents. */
+  packages: readonly PackageRequirement[];
+  compilation: CompilationPlan;
+  /** AZs of the cloud config, in its order. */
+  azs: readonly { name: string; cloudProperties: Hash }[];
+  initialDeployAzUpdateStrategy: 'serial' | 'parallel';
+  director: DirectorFacts;
+  /** For the operator: ignored instances, names that nothing declares, deprecated keys. */
+  warnings: readonly string[];
+}
