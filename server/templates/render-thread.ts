@@ -54,8 +54,9 @@ export class RenderThread {
     const worker = new Worker(workerPath, { workerData, env: {}, execArgv: [], resourceLimits: { maxOldGenerationSizeMb: heapLimitMb } });
     const thread = new RenderThread(worker, progress);
     const reply = await thread.#exchange(undefined, bootTimeoutMs);
-    if (reply.kind !== 'ready') throw new ThreadLost(`unexpected reply '${reply.kind}' of a starting render thread`);
-    return { thread, snapshot: reply.snapshot };
+    if (reply.kind === 'ready') return { thread, snapshot: reply.snapshot };
+    await thread.stop();
+    throw new ThreadLost(`unexpected reply '${reply.kind}' of a starting render thread`);
   }
 
   get alive(): boolean {

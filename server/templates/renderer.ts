@@ -61,23 +61,17 @@ export class Renderer {
   /**
    * Renders a job's monit file and templates, or answers from the cache.
    * `scope` (a task id, say): jobs of the same scope may run in the same VM one after another, others never do.
-   * Throws RenderError with every failing template; any other error means that Ruby could not be started.
+   * Throws RenderError with every failing template, or the signal's reason; any other error means that Ruby could not be started.
    */
-  async render(job: RenderJob, scope: string): Promise<RenderedJob> {
+  async render(job: RenderJob, scope: string, signal?: AbortSignal): Promise<RenderedJob> {
     if (this.#stopped) throw new Error('the renderer is stopped');
+    signal?.throwIfAborted();
     const encoded = encodeJob(job);
     const key = jobKey(job, encoded);
-    const known = this.#cache.find(key) ?? this.#running.get(key);
+    const known = this.#cache.find(key);
     if (known) return known;
-    const rendering = this.#enqueue(job, { scope, ...encoded });
-    this.#running.set(key, rendering);
-    try {
-      const rendered = await rendering;
-      this.#cache.add(key, rendered);
-      return rendered;
-    } finally {
-      this.#running.delete(key);
-    }
+    const rendering = this.#running.get(key) ?? this.#renderNew(key, job, { scope, ...encoded });
+    return signal ? unlessAborted(rendering, signal) : rendering;
   }
 
   /** Ends all threads; renders under way are rejected. */
@@ -90,6 +84,17 @@ export class Renderer {
     await Promise.all([...this.#threads].map((thread) => this.#end(thread)));
     this.#idle = [];
     this.#cache.clear();
+  }
+
+  #renderNew(key: string, job: RenderJob, request: RenderRequest): Promise<RenderedJob> {
+    const rendering = this.#enqueue(job, request)
+      .then((rendered) => {
+        this.#cache.add(key, rendered);
+        return rendered;
+      })
+      .finally(() => this.#running.delete(key));
+    this.#running.set(key, rendering);
+    return rendering;
   }
 
   #enqueue(job: RenderJob, request: RenderRequest): Promise<RenderedJob> {
@@ -186,6 +191,15 @@ function settle(pending: Pending, reply: WorkerReply): void {
     case 'ready':
       return pending.reject(new Error('unexpected reply of a render thread'));
   }
+}
+
+/** Others may wait for the same rendering, so it goes on; it is short. */
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason instanceof Error ? signal.reason : new Error('aborted'));
+    signal.addEventListener('abort', onAbort, { once: true });
+    void work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
 }
 
 function findRuby(workerPath: string): string {

@@ -62,8 +62,7 @@ class JobWorker {
       return rubyFailure.parse(JSON.parse(Buffer.from(frame.subarray(1)).toString()));
     } catch (error) {
       this.#vm = undefined;
-      if (error instanceof VmFailure) return { line: '(unknown)', message: error.message };
-      throw error;
+      return { line: '(unknown)', message: error instanceof VmFailure ? error.message : `the template broke its interpreter (${String(error)})` };
     }
   }
 
