@@ -7,7 +7,7 @@ export interface Command {
   args: string[];
   cwd?: string;
   /** The whole environment; default: the one of this process. */
-  env?: Record<string, string | undefined>;
+  env?: NodeJS.ProcessEnv;
   uid?: number;
   gid?: number;
 }
@@ -18,9 +18,9 @@ const maxLogSize = 32 * 1024 * 1024;
 /**
  * Starts a program in a session of its own, so that Ctrl-C in the terminal reaches only the supervisor, which stops
  * everything in order. Output is appended to `logFile` by the program itself: it goes on when the supervisor is gone.
- * Resolves once the program runs; rejects when it cannot be started.
+ * Resolves once the program runs (so it has a pid); rejects when it cannot be started.
  */
-export async function spawnDetached(command: Command, logFile: string): Promise<ChildProcess & { pid: number }> {
+export async function spawnDetached(command: Command, logFile: string): Promise<ChildProcess> {
   rotate(logFile);
   const log = openSync(logFile, 'a', 0o640);
   try {
@@ -36,7 +36,7 @@ export async function spawnDetached(command: Command, logFile: string): Promise<
       child.once('spawn', resolve);
       child.once('error', reject);
     });
-    return child as ChildProcess & { pid: number };
+    return child;
   } finally {
     closeSync(log);
   }

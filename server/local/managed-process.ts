@@ -119,7 +119,7 @@ export class ManagedProcess {
     life.throwIfAborted();
     this.#set('starting');
     const child = await spawnDetached(command, this.#options.logFile);
-    this.#identity = identify(child.pid);
+    this.#identity = child.pid === undefined ? undefined : identify(child.pid);
     const exit = new AbortController();
     this.#exited = new Promise((resolve) => {
       const ended = () => {

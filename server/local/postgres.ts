@@ -92,7 +92,7 @@ export async function waitForPostgres(server: { port: number; password: string }
 }
 
 function serverProcess(cwd: string): Pick<Command, 'cwd' | 'env' | 'uid' | 'gid'> {
-  const env = { PATH: process.env.PATH, LANG: 'C.UTF-8', TZ: 'UTC' };
+  const env = { NODE_ENV: process.env.NODE_ENV, PATH: process.env.PATH, LANG: 'C.UTF-8', TZ: 'UTC' };
   return process.getuid?.() === 0 ? { cwd, env, uid: nobody, gid: nobody } : { cwd, env };
 }
 
