@@ -1,0 +1,32 @@
+import type { Plan } from '../plan/types';
+import type { TaskContext } from '../tasks/context';
+import { createInstances, linkArtifacts, reserveAddresses, updateInstance } from './store';
+
+/** Another deploy was quicker with an address: read the state again and plan anew. */
+export class AddressTaken extends Error {
+  readonly addresses: readonly string[];
+  constructor(addresses: readonly string[]) {
+    super(`addresses taken meanwhile: ${addresses.join(', ')}`);
+    this.name = 'AddressTaken';
+    this.addresses = addresses;
+  }
+}
+
+/**
+ * Records what the plan decided before anything is done: new instances, identities that moved, addresses, and the use of
+ * releases and stemcells. All or nothing. Returns uuid → row of the new instances. Throws AddressTaken.
+ */
+export async function bindPlan(ctx: TaskContext, plan: Plan, deploymentId: number): Promise<Map<string, number>> {
+  const all = plan.groups.flatMap((group) => group.instances);
+  return ctx.write(async (tx) => {
+    const ids = await createInstances(tx, all.filter((instance) => instance.isNew).map(({ uuid, group, index, az, bootstrap }) => ({ uuid, deploymentId, job: group, index, az, bootstrap })));
+    for (const { existing, group, index, az, bootstrap } of all) {
+      if (existing && (existing.group !== group || existing.index !== index || existing.az !== az || existing.bootstrap !== bootstrap)) await updateInstance(tx, existing.id, { job: group, index, az, bootstrap });
+    }
+    const wishes = all.flatMap((instance) => instance.reservations.make.map(({ address, network, static: isStatic }) => ({ address, networkName: network, static: isStatic, instanceId: instance.existing?.id ?? ids.get(instance.uuid) ?? 0 })));
+    const taken = await reserveAddresses(tx, wishes, ctx.taskId);
+    if (taken.length > 0) throw new AddressTaken(taken);
+    await linkArtifacts(tx, deploymentId, { releaseVersionIds: plan.releases.map((release) => release.id), stemcellIds: plan.stemcells.flatMap((stemcell) => stemcell.ids) });
+    return ids;
+  });
+}

@@ -1,0 +1,50 @@
+import { mapPool } from '../core/concurrency';
+import type { Stage, TaskContext } from '../tasks/context';
+import { stopJobs, type StopIntent } from './agent-steps';
+import type { DeployDeps } from './ports';
+import { deleteInstanceRecord, type InstanceRow, type VmRow } from './store';
+import { deleteVm } from './vm-steps';
+
+export interface Deletion {
+  instance: Pick<InstanceRow, 'id' | 'uuid' | 'job' | 'index' | 'state'>;
+  vms: readonly Pick<VmRow, 'id' | 'agentId' | 'cid' | 'active' | 'stemcellApiVersion'>[];
+  skipDrain: boolean;
+}
+
+export interface DeletionOptions {
+  intent: StopIntent;
+  maxInFlight: number;
+  /** Go on when stopping or deleting fails (`delete-deployment --force`). */
+  force?: boolean;
+}
+
+/**
+ * Deletes instances: stop, delete the VM, forget the record. Each step finds what an interrupted deletion left.
+ * Order: cloudfoundry/bosh src/bosh-director/lib/bosh/director/instance_deleter.rb.
+ */
+export async function deleteInstances(ctx: TaskContext, deps: DeployDeps, stage: Stage, request: { deletions: readonly Deletion[]; options: DeletionOptions }): Promise<void> {
+  await mapPool(request.deletions, request.options.maxInFlight, async (deletion) => {
+    await ctx.checkpoint();
+    const { job, uuid, index } = deletion.instance;
+    await stage.run(`${job}/${uuid} (${index})`, () => deleteInstance(ctx, deps, deletion, request.options));
+  });
+}
+
+async function deleteInstance(ctx: TaskContext, deps: DeployDeps, deletion: Deletion, options: DeletionOptions): Promise<void> {
+  const { instance, vms } = deletion;
+  const active = vms.find((vm) => vm.active);
+  const tolerate = async (work: Promise<void>) => {
+    if (!options.force) return work;
+    await work.catch((error: unknown) => {
+      if (ctx.signal.aborted) throw error;
+      ctx.log.warn(`Ignored, because the deletion is forced: ${error instanceof Error ? error.message : String(error)}`);
+    });
+  };
+  if (active && instance.state === 'started') {
+    const agent = { id: active.agentId, name: `${instance.job}/${instance.uuid} (${instance.index})` };
+    await tolerate(stopJobs(ctx, deps, agent, { intent: options.intent, drain: 'shutdown', spec: undefined, skipDrain: deletion.skipDrain }));
+  }
+  for (const vm of vms) await tolerate(deleteVm(ctx, deps, vm));
+  const blobs = await ctx.write((tx) => deleteInstanceRecord(tx, instance.id));
+  for (const blob of blobs) await deps.blobstore.delete(blob);
+}

@@ -1,0 +1,97 @@
+import { mapPool } from '../core/concurrency';
+import { code, DirectorError } from '../core/errors';
+import { parseYaml, type Hash } from '../core/yaml';
+import { instanceLabel, type FullSpec, type NetworkSettings } from '../instances/instance';
+import type { AgentState, DeployRequest, PlanInput, RecordedInstance, RecordedState } from '../plan/types';
+import { listCompiledPackages, loadReleases } from '../releases/store';
+import { loadStemcells } from '../stemcells/store';
+import type { TaskContext } from '../tasks/context';
+import type { DeployDeps } from './ports';
+import { listRecordedInstances, listTakenAddresses, readConfigs, type DeploymentRow, type RecordedInstance as StoredInstance } from './store';
+
+export interface LoadRequest {
+  deployment: DeploymentRow;
+  manifest: Hash;
+  configIds: { cloud: readonly number[]; runtime: readonly number[] };
+  request: DeployRequest;
+  newUuid: () => string;
+}
+
+/** Reads everything that planning needs, with the agents' present states. A fixed number of queries, whatever the deployment's size. */
+export async function loadPlanInput(ctx: TaskContext, deps: DeployDeps, load: LoadRequest): Promise<PlanInput> {
+  const configs = await readConfigs(deps.db, [...load.configIds.cloud, ...load.configIds.runtime]);
+  const documents = (type: string) => configs.filter((config) => config.type === type).map((config) => asHash(parseYaml(config.content), `${type} config '${config.name}'`));
+  return {
+    manifest: load.manifest, cloudConfigs: documents('cloud'), runtimeConfigs: documents('runtime'),
+    state: await loadState(ctx, deps, load), request: load.request, newUuid: load.newUuid,
+  };
+}
+
+async function loadState(ctx: TaskContext, deps: DeployDeps, load: LoadRequest): Promise<RecordedState> {
+  const { ownAddresses, uuid: _uuid, ...facts } = deps.settings.director;
+  const stored = (await listRecordedInstances(deps.db, load.deployment.id)).filter(({ instance }) => !instance.compilation);
+  const releases = await loadReleases(deps.db, releaseNames(load.manifest));
+  const groups = groupNames(load.manifest);
+  const instances = await mapPool(stored, 32, async (one) => toRecorded(one, groups.has(one.instance.job) ? await agentState(ctx, deps, one, load.request.fix === true) : undefined));
+  return {
+    director: { ...facts, ownAddresses: await ownAddresses() },
+    deployment: { name: load.deployment.name, manifest: load.deployment.manifest, tags: load.deployment.tags },
+    instances,
+    takenAddresses: (await listTakenAddresses(deps.db)).map((row) => row.address),
+    releases,
+    stemcells: await loadStemcells(deps.db),
+    compiledPackages: await listCompiledPackages(deps.db, releases.flatMap((release) => release.packages.map((pkg) => pkg.id))),
+  };
+}
+
+async function agentState(ctx: TaskContext, deps: DeployDeps, { instance, vms }: StoredInstance, fix: boolean): Promise<AgentState | undefined> {
+  const vm = vms.find((candidate) => candidate.active);
+  if (!vm || instance.ignore) return undefined;
+  const agent = { id: vm.agentId, name: instanceLabel({ group: instance.job, uuid: instance.uuid, index: instance.index }) };
+  try {
+    const { job_state: jobState, networks } = await deps.agents.agentFor(agent, ctx).getState(fix ? { timeoutMs: 10_000 } : {});
+    return { jobState, ...(networks ? { networks: networks as unknown as Record<string, NetworkSettings> } : {}) };
+  } catch (error) {
+    if (!fix || ctx.signal.aborted) throw error;
+    return { jobState: 'unresponsive' };
+  }
+}
+
+function toRecorded({ instance, vms, addresses }: StoredInstance, state: AgentState | undefined): RecordedInstance {
+  const vm = vms.find((candidate) => candidate.active && candidate.cid !== null);
+  return {
+    id: instance.id, uuid: instance.uuid, group: instance.job, index: instance.index, az: instance.az, state: instance.state, bootstrap: instance.bootstrap,
+    ignore: instance.ignore, updateCompleted: instance.updateCompleted, spec: instance.spec as FullSpec | null, cloudProperties: instance.cloudProperties,
+    ...(vm && vm.cid !== null
+      ? {
+          vm: {
+            id: vm.id, agentId: vm.agentId, cid: vm.cid, active: vm.active, stemcellApiVersion: vm.stemcellApiVersion, createdAt: vm.createdAt.toISOString(),
+            trustedCertsSha1: vm.trustedCertsSha1, natsConfigSha1: vm.natsConfigSha1, blobstoreConfigSha1: vm.blobstoreConfigSha1,
+            networks: vm.networks as Record<string, NetworkSettings>,
+          },
+        }
+      : {}),
+    reservations: addresses.map((row) => ({ address: row.address, network: row.networkName, static: row.static, ...(row.vmId === null ? {} : { vmId: row.vmId }) })),
+    ...(state ? { agentState: state } : {}),
+    persistentDisks: [],
+  };
+}
+
+/** A document that must be a hash. */
+export function asHash(value: unknown, what: string): Hash {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new DirectorError(code.badManifest, `The ${what} must be a YAML hash`);
+  return value as Hash;
+}
+
+function namesIn(list: unknown): string[] {
+  if (!Array.isArray(list)) return [];
+  return list.flatMap((item: unknown) => (typeof item === 'object' && item !== null && 'name' in item && (typeof item.name === 'string' || typeof item.name === 'number') ? [String(item.name)] : []));
+}
+
+function releaseNames(manifest: Hash): string[] {
+  return namesIn(manifest.releases ?? (manifest.release === undefined ? [] : [manifest.release]));
+}
+
+function groupNames(manifest: Hash): Set<string> {
+  return new Set(namesIn(manifest.instance_groups));
+}

@@ -1,0 +1,242 @@
+import { and, eq, inArray, isNull, sql } from 'drizzle-orm';
+import type { Db, Tx } from '../../db/client';
+import * as t from '../../db/schema';
+
+/** What a deploy reads and records. Every function is one statement or one short transaction's worth of them. */
+
+export type InstanceRow = typeof t.instances.$inferSelect;
+export type VmRow = typeof t.vms.$inferSelect;
+
+export interface RecordedInstance {
+  instance: InstanceRow;
+  vms: VmRow[];
+  addresses: { address: string; networkName: string; static: boolean; vmId: number | null }[];
+}
+
+export interface DeploymentRow {
+  id: number;
+  name: string;
+  teams: string[];
+  manifest: Record<string, unknown> | null;
+  manifestText: string | null;
+  tags: Record<string, string>;
+}
+
+export async function findDeployment(db: Db, name: string): Promise<DeploymentRow | undefined> {
+  const [row] = await db.select().from(t.deployments).where(eq(t.deployments.name, name));
+  return row;
+}
+
+/** All instances of a deployment with their VMs and addresses, compilation instances included, in three queries whatever their number. */
+export async function listRecordedInstances(db: Db, deploymentId: number): Promise<RecordedInstance[]> {
+  const instances = await db.select().from(t.instances).where(eq(t.instances.deploymentId, deploymentId)).orderBy(t.instances.job, t.instances.index, t.instances.id);
+  if (instances.length === 0) return [];
+  const ids = instances.map((instance) => instance.id);
+  const vms = await db.select().from(t.vms).where(inArray(t.vms.instanceId, ids)).orderBy(t.vms.id);
+  const addresses = await db.select().from(t.ipAddresses).where(inArray(t.ipAddresses.instanceId, ids)).orderBy(t.ipAddresses.address);
+  const vmsOf = groupBy(vms, (vm) => vm.instanceId);
+  const addressesOf = groupBy(addresses, (address) => address.instanceId);
+  return instances.map((instance) => ({ instance, vms: vmsOf.get(instance.id) ?? [], addresses: addressesOf.get(instance.id) ?? [] }));
+}
+
+function groupBy<T>(rows: readonly T[], key: (row: T) => number | null): Map<number, T[]> {
+  const groups = new Map<number, T[]>();
+  for (const row of rows) {
+    const id = key(row);
+    if (id === null) continue;
+    const group = groups.get(id);
+    if (group) group.push(row);
+    else groups.set(id, [row]);
+  }
+  return groups;
+}
+
+/** Every address that anybody holds, as CIDR text, with its owner. */
+export async function listTakenAddresses(db: Db): Promise<{ address: string; instanceId: number | null }[]> {
+  return db.select({ address: t.ipAddresses.address, instanceId: t.ipAddresses.instanceId }).from(t.ipAddresses);
+}
+
+export interface NewInstance {
+  uuid: string;
+  deploymentId: number;
+  job: string;
+  index: number;
+  az: string | null;
+  bootstrap: boolean;
+  compilation?: boolean;
+  spec?: Record<string, unknown>;
+}
+
+/** Inserts instances; ones that an earlier try inserted are left as they are. Returns uuid → id. */
+export async function createInstances(tx: Tx, rows: readonly NewInstance[]): Promise<Map<string, number>> {
+  if (rows.length === 0) return new Map();
+  await tx.insert(t.instances).values(rows.map((row) => ({ ...row, compilation: row.compilation ?? false, state: 'started' as const }))).onConflictDoNothing();
+  const found = await tx.select({ id: t.instances.id, uuid: t.instances.uuid }).from(t.instances).where(inArray(t.instances.uuid, rows.map((row) => row.uuid)));
+  return new Map(found.map((row) => [row.uuid, row.id]));
+}
+
+export async function updateInstance(tx: Db, instanceId: number, patch: Partial<typeof t.instances.$inferInsert>): Promise<void> {
+  await tx.update(t.instances).set({ ...patch, updatedAt: sql`now()` }).where(eq(t.instances.id, instanceId));
+}
+
+export interface AddressWish {
+  /** CIDR text. */
+  address: string;
+  networkName: string;
+  static: boolean;
+  instanceId: number;
+}
+
+/**
+ * Reserves addresses for instances. Returns those that somebody else holds; then nothing must be kept
+ * (throw, so that the transaction rolls back).
+ */
+export async function reserveAddresses(tx: Tx, wishes: readonly AddressWish[], taskId: number): Promise<string[]> {
+  if (wishes.length === 0) return [];
+  await tx
+    .insert(t.ipAddresses)
+    .values(wishes.map((wish) => ({ ...wish, taskId })))
+    .onConflictDoUpdate({ target: t.ipAddresses.address, set: { networkName: sql`excluded.network_name`, static: sql`excluded.static` }, setWhere: sql`ip_addresses.instance_id = excluded.instance_id` });
+  const rows = await tx.select({ address: t.ipAddresses.address, instanceId: t.ipAddresses.instanceId }).from(t.ipAddresses).where(inArray(t.ipAddresses.address, wishes.map((wish) => wish.address)));
+  const holder = new Map(rows.map((row) => [row.address, row.instanceId]));
+  return wishes.filter((wish) => holder.get(wish.address) !== wish.instanceId).map((wish) => wish.address);
+}
+
+/** Gives addresses of an instance back. */
+export async function releaseAddresses(tx: Tx, instanceId: number, addresses: readonly string[]): Promise<void> {
+  if (addresses.length > 0) await tx.delete(t.ipAddresses).where(and(eq(t.ipAddresses.instanceId, instanceId), inArray(t.ipAddresses.address, [...addresses])));
+}
+
+/** Gives back the addresses of instances of this deployment that have no VM: what a failed planning leaves. */
+export async function releaseUnusedAddresses(tx: Tx, deploymentId: number): Promise<void> {
+  await tx.execute(sql`
+    DELETE FROM ip_addresses a USING instances i WHERE a.instance_id = i.id AND i.deployment_id = ${deploymentId}
+      AND a.orphaned_vm_id IS NULL AND NOT EXISTS (SELECT 1 FROM vms v WHERE v.instance_id = i.id)`);
+}
+
+export interface VmIntent {
+  instanceId: number;
+  agentId: string;
+  cpi: string;
+  az: string | null;
+  networks: Record<string, unknown>;
+  stemcellApiVersion: number | null;
+  taskId: number;
+  epoch: number;
+}
+
+/** Written before `create_vm`; repeating it is harmless. */
+export async function createVmIntent(tx: Tx, intent: VmIntent): Promise<number> {
+  await tx.insert(t.vms).values({ ...intent, state: 'creating' }).onConflictDoNothing();
+  const [row] = await tx.select({ id: t.vms.id }).from(t.vms).where(eq(t.vms.agentId, intent.agentId));
+  if (!row) throw new Error(`the record of VM with agent ${intent.agentId} is gone`);
+  await tx.update(t.ipAddresses).set({ vmId: row.id }).where(eq(t.ipAddresses.instanceId, intent.instanceId));
+  return row.id;
+}
+
+/** Completes an intent after `create_vm`; the VM becomes the instance's active one. */
+export async function completeVm(tx: Tx, vmId: number, done: { cid: string; natsConfigSha1: string; blobstoreConfigSha1: string }): Promise<void> {
+  await tx.update(t.vms).set({ ...done, state: 'created', active: true, createdAt: sql`now()` }).where(eq(t.vms.id, vmId));
+}
+
+export async function updateVm(tx: Tx, vmId: number, patch: Partial<typeof t.vms.$inferInsert>): Promise<void> {
+  await tx.update(t.vms).set(patch).where(eq(t.vms.id, vmId));
+}
+
+/** Marks a VM before `delete_vm`: from here on it is not active and a later attempt deletes it again. */
+export async function markVmDeleting(tx: Tx, vmId: number): Promise<void> {
+  await tx.update(t.vms).set({ state: 'deleting', active: false }).where(eq(t.vms.id, vmId));
+}
+
+/** Forgets a VM; its instance keeps the addresses. */
+export async function deleteVmRecord(tx: Tx, vmId: number): Promise<void> {
+  await tx.update(t.ipAddresses).set({ vmId: null }).where(eq(t.ipAddresses.vmId, vmId));
+  await tx.delete(t.vms).where(eq(t.vms.id, vmId));
+}
+
+/** Forgets an instance that has no VM any more, with its addresses. Blob ids of its rendered templates are returned for deletion. */
+export async function deleteInstanceRecord(tx: Tx, instanceId: number): Promise<string[]> {
+  const archives = await tx.delete(t.renderedTemplatesArchives).where(eq(t.renderedTemplatesArchives.instanceId, instanceId)).returning({ blobId: t.renderedTemplatesArchives.blobstoreId });
+  await tx.delete(t.ipAddresses).where(eq(t.ipAddresses.instanceId, instanceId));
+  await tx.delete(t.instances).where(eq(t.instances.id, instanceId));
+  return archives.map((archive) => archive.blobId);
+}
+
+/** Templates last delivered to an instance, newest first. */
+export async function listArchives(db: Db, instanceId: number): Promise<{ id: number; blobstoreId: string; sha1: string; contentSha1: string }[]> {
+  return db.select().from(t.renderedTemplatesArchives).where(eq(t.renderedTemplatesArchives.instanceId, instanceId)).orderBy(sql`id DESC`);
+}
+
+export async function createArchive(tx: Tx, row: { instanceId: number; blobstoreId: string; sha1: string; contentSha1: string }): Promise<void> {
+  await tx.insert(t.renderedTemplatesArchives).values(row);
+}
+
+/** Drops all but the given archive; returns the dropped blobs. */
+export async function dropOtherArchives(tx: Tx, instanceId: number, keepBlobId: string): Promise<string[]> {
+  const rows = await tx
+    .delete(t.renderedTemplatesArchives)
+    .where(and(eq(t.renderedTemplatesArchives.instanceId, instanceId), sql`blobstore_id <> ${keepBlobId}`))
+    .returning({ blobId: t.renderedTemplatesArchives.blobstoreId });
+  return rows.map((row) => row.blobId);
+}
+
+/** Notes, while binding, that the deployment uses these; nothing is removed until the deploy has succeeded. */
+export async function linkArtifacts(tx: Tx, deploymentId: number, use: { releaseVersionIds: readonly number[]; stemcellIds: readonly number[] }): Promise<void> {
+  if (use.releaseVersionIds.length > 0) await tx.insert(t.deploymentReleaseVersions).values(use.releaseVersionIds.map((releaseVersionId) => ({ deploymentId, releaseVersionId }))).onConflictDoNothing();
+  if (use.stemcellIds.length > 0) await tx.insert(t.deploymentStemcells).values(use.stemcellIds.map((stemcellId) => ({ deploymentId, stemcellId }))).onConflictDoNothing();
+}
+
+export interface DeploymentOutcome {
+  manifest: Record<string, unknown>;
+  manifestText: string;
+  tags: Record<string, string>;
+  configIds: readonly number[];
+  releaseVersionIds: readonly number[];
+  stemcellIds: readonly number[];
+}
+
+/** Records a successful deploy: manifest, configs, and only the releases and stemcells now in use. */
+export async function recordSuccess(tx: Tx, deploymentId: number, outcome: DeploymentOutcome): Promise<void> {
+  await tx.update(t.deployments).set({ manifest: outcome.manifest, manifestText: outcome.manifestText, tags: outcome.tags }).where(eq(t.deployments.id, deploymentId));
+  await tx.delete(t.deploymentConfigs).where(eq(t.deploymentConfigs.deploymentId, deploymentId));
+  if (outcome.configIds.length > 0) await tx.insert(t.deploymentConfigs).values(outcome.configIds.map((configId) => ({ deploymentId, configId })));
+  await tx.delete(t.deploymentReleaseVersions).where(eq(t.deploymentReleaseVersions.deploymentId, deploymentId));
+  await tx.delete(t.deploymentStemcells).where(eq(t.deploymentStemcells.deploymentId, deploymentId));
+  await linkArtifacts(tx, deploymentId, outcome);
+}
+
+/** Removes a deployment without instances. */
+export async function deleteDeploymentRecord(tx: Tx, deploymentId: number): Promise<void> {
+  await tx.delete(t.deployments).where(eq(t.deployments.id, deploymentId));
+}
+
+/** VMs that other tasks' attempts left without a decision: creating or deleting, of no live attempt. */
+export async function listUnfinishedVms(db: Db, deploymentId: number, now: { taskId: number; epoch: number }): Promise<{ vm: VmRow; instance: InstanceRow }[]> {
+  return db
+    .select({ vm: t.vms, instance: t.instances })
+    .from(t.vms)
+    .innerJoin(t.instances, eq(t.vms.instanceId, t.instances.id))
+    .where(and(eq(t.instances.deploymentId, deploymentId), sql`(${t.vms.state} = 'deleting' OR (${t.vms.state} = 'creating' AND NOT (${t.vms.taskId} = ${now.taskId} AND ${t.vms.epoch} = ${now.epoch})))`));
+}
+
+/** Contents of configs by id, and the newest of a type for a deployment's teams. */
+export async function readConfigs(db: Db, ids: readonly number[]): Promise<{ id: number; type: string; name: string; content: string }[]> {
+  if (ids.length === 0) return [];
+  return db.select({ id: t.configs.id, type: t.configs.type, name: t.configs.name, content: t.configs.content }).from(t.configs).where(inArray(t.configs.id, [...ids])).orderBy(t.configs.name);
+}
+
+/** Whether any VM row of the instance is left. */
+export async function hasVms(db: Db, instanceId: number): Promise<boolean> {
+  const [row] = await db.select({ id: t.vms.id }).from(t.vms).where(eq(t.vms.instanceId, instanceId)).limit(1);
+  return row !== undefined;
+}
+
+/** Addresses reserved for nobody's VM by this task, e.g. of compilation instances of a lost attempt. */
+export async function listIdleCompilationInstances(db: Db, deploymentId: number): Promise<InstanceRow[]> {
+  return db.select().from(t.instances).where(and(eq(t.instances.deploymentId, deploymentId), eq(t.instances.compilation, true), isNull(t.instances.spec)));
+}
+
+/** VMs that no instance has any more and that may exist in the cloud. */
+export async function listAbandonedVms(db: Db): Promise<VmRow[]> {
+  return db.select().from(t.vms).where(and(isNull(t.vms.instanceId), eq(t.vms.state, 'deleting'))).orderBy(t.vms.id);
+}

@@ -1,0 +1,92 @@
+import { mapPool } from '../core/concurrency';
+import { instanceLabel } from '../instances/instance';
+import { updateRuns } from '../plan/order';
+import type { CompleteInstancePlan, GroupPlan, ObsoletePlan, Plan } from '../plan/types';
+import type { TaskContext } from '../tasks/context';
+import { deleteInstances, type Deletion } from './delete-instance';
+import type { DeployDeps } from './ports';
+import type { RenderedInstance } from './render-plan';
+import { convergeInstance, createInstanceVm, recordUnchanged, type InstanceVm } from './update-instance';
+
+/** Everything that the update stage works on. */
+export interface UpdateWork {
+  plan: Plan<CompleteInstancePlan>;
+  rendered: ReadonlyMap<string, RenderedInstance>;
+  /** uuid → row of instances. */
+  instanceIds: ReadonlyMap<string, number>;
+}
+
+/**
+ * The update stage: instances of removed groups go first, then missing VMs are made, then the groups are updated in order.
+ * cloudfoundry/bosh src/bosh-director/lib/bosh/director/deployment_plan/stages/update_stage.rb.
+ */
+export async function updateGroups(ctx: TaskContext, deps: DeployDeps, work: UpdateWork): Promise<void> {
+  const { plan } = work;
+  const { maxThreads } = deps.settings;
+  await deleteObsolete(ctx, deps, plan.removed, { maxInFlight: maxThreads, tags: [] });
+  const vms = await createMissingVms(ctx, deps, work);
+  await ctx.checkpoint();
+  for (const run of updateRuns(plan)) {
+    await mapPool(run, run.length, (group) => updateGroup(ctx, deps, { ...work, vms }, group));
+  }
+}
+
+type GroupWork = UpdateWork & { vms: ReadonlyMap<string, InstanceVm> };
+
+async function updateGroup(ctx: TaskContext, deps: DeployDeps, work: GroupWork, run: ReturnType<typeof updateRuns>[number][number]): Promise<void> {
+  const { group, batches } = run;
+  await ctx.checkpoint();
+  await deleteObsolete(ctx, deps, group.obsolete, { maxInFlight: run.deleteInFlight, tags: [group.name] });
+  await Promise.all(group.instances.filter((instance) => instance.changes.length === 0 && !instance.existing?.ignore).map((instance) => recordUnchanged(ctx, { ...workOf(work, instance) })));
+  const total = batches.reduce((sum, batch) => sum + batch.canaries.length + batch.rest.length, 0);
+  const stage = ctx.stages.stage('Updating instance', total, [group.name]);
+  const update = (instance: CompleteInstancePlan, canary: boolean) =>
+    stage.run(`${instanceLabel(instance)}${canary ? ' (canary)' : ''}`, async (progress) => {
+      await ctx.checkpoint();
+      await convergeInstance(ctx, deps, { ...workOf(work, instance), vm: work.vms.get(instance.uuid) ?? presentVm(instance), canary }, progress);
+    });
+  for (const batch of batches) {
+    await mapPool(batch.canaries, batch.maxInFlight, (instance) => update(instance, true));
+    await mapPool(batch.rest, batch.maxInFlight, (instance) => update(instance, false));
+  }
+}
+
+function workOf(work: UpdateWork, instance: CompleteInstancePlan): { plan: Plan<CompleteInstancePlan>; instance: CompleteInstancePlan; instanceId: number; rendered: RenderedInstance } {
+  const instanceId = instance.existing?.id ?? work.instanceIds.get(instance.uuid);
+  if (instanceId === undefined) throw new Error(`instance ${instanceLabel(instance)} has no record`);
+  return { plan: work.plan, instance, instanceId, rendered: work.rendered.get(instance.uuid) ?? { jobs: [], hashes: { templateHashes: {} } } };
+}
+
+function presentVm(instance: CompleteInstancePlan): InstanceVm | undefined {
+  const vm = instance.existing?.vm;
+  return vm && { vmId: vm.id, cid: vm.cid, agentId: vm.agentId, apiVersion: vm.stemcellApiVersion, fresh: false };
+}
+
+/** VMs for instances that have none; instances keep the VM when a later one fails. */
+async function createMissingVms(ctx: TaskContext, deps: DeployDeps, work: UpdateWork): Promise<Map<string, InstanceVm>> {
+  const missing = work.plan.groups.flatMap((group) => group.instances).filter((instance) => !instance.existing?.vm && instance.desiredState !== 'detached' && !instance.existing?.ignore);
+  const made = new Map<string, InstanceVm>();
+  const stage = ctx.stages.stage('Creating missing vms', missing.length);
+  await mapPool(missing, deps.settings.maxThreads, async (instance) => {
+    await ctx.checkpoint();
+    await stage.run(instanceLabel(instance), async () => {
+      made.set(instance.uuid, await createInstanceVm(ctx, deps, workOf(work, instance)));
+    });
+  });
+  return made;
+}
+
+async function deleteObsolete(ctx: TaskContext, deps: DeployDeps, obsolete: readonly ObsoletePlan[], how: { maxInFlight: number; tags: string[] }): Promise<void> {
+  if (obsolete.length === 0) return;
+  const stage = ctx.stages.stage('Deleting unneeded instances', obsolete.length, how.tags);
+  const deletions = obsolete.map((one): Deletion => {
+    const { id, uuid, group, index, state, vm } = one.instance;
+    return { instance: { id, uuid, job: group, index, state }, vms: vm ? [{ ...vm }] : [], skipDrain: one.skipDrain };
+  });
+  await deleteInstances(ctx, deps, stage, { deletions, options: { intent: { vm: 'delete', instance: 'delete', deployment: 'keep' }, maxInFlight: how.maxInFlight } });
+}
+
+/** Whether anything was to be done at all: post-deploy scripts run only then. */
+export function hasChanges(plan: Plan<CompleteInstancePlan>): boolean {
+  return plan.removed.length > 0 || plan.groups.some((group: GroupPlan<CompleteInstancePlan>) => group.obsolete.length > 0 || group.instances.some((instance) => instance.changes.length > 0));
+}

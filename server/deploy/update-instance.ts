@@ -1,0 +1,193 @@
+import { randomUUID } from 'node:crypto';
+import { instanceLabel, instanceName, type ApplySpec, type FullSpec, type RenderedTemplatesArchive } from '../instances/instance';
+import { applySpec, fullSpec, initialApplySpec } from '../plan/specs';
+import type { CompleteInstancePlan, Plan } from '../plan/types';
+import type { StageProgress, TaskContext } from '../tasks/context';
+import { createArchive } from '../templates/archive';
+import { archiveEntries } from '../templates/instance';
+import { startJobs, stopJobs, watchWindow } from './agent-steps';
+import type { AgentTarget } from '../agents/agent';
+import type { DeployDeps } from './ports';
+import type { RenderedInstance } from './render-plan';
+import { createArchive as recordArchive, dropOtherArchives, listArchives, releaseAddresses, updateInstance } from './store';
+import { createVm, deleteVm, updateAgentSettings } from './vm-steps';
+
+/** What the update of one instance works on. */
+export interface InstanceUpdate {
+  plan: Plan<CompleteInstancePlan>;
+  instance: CompleteInstancePlan;
+  /** Row of instances. */
+  instanceId: number;
+  rendered: RenderedInstance;
+  /** The VM that the instance has now; undefined when it has none. */
+  vm: InstanceVm | undefined;
+  canary: boolean;
+}
+
+export interface InstanceVm {
+  vmId: number;
+  cid: string;
+  agentId: string;
+  apiVersion: number | null;
+  /** Made by this deploy: nothing has been applied to it yet. */
+  fresh: boolean;
+}
+
+/**
+ * Brings one instance from its current to its planned state. It is marked unfinished first and finished last, so whatever
+ * dies in between, the next attempt or deploy converges it again.
+ * Order: cloudfoundry/bosh src/bosh-director/lib/bosh/director/instance_updater/update_procedure.rb.
+ */
+export async function convergeInstance(ctx: TaskContext, deps: DeployDeps, update: InstanceUpdate, progress: StageProgress): Promise<void> {
+  const { instance, instanceId } = update;
+  const changes = instance.changes.map((change) => change.kind);
+  await ctx.write((tx) => updateInstance(tx, instanceId, { updateCompleted: false, lastChanges: changes }));
+  if (instance.minimal && update.vm) {
+    await writeMetadata(ctx, deps, update);
+    await ctx.write((tx) => updateInstance(tx, instanceId, { spec: recordedSpec(update, undefined), updateCompleted: true }));
+    return;
+  }
+  const archive = await deliverTemplates(ctx, deps, update);
+  const spec = await withSignedUrls(deps, update, applySpec(instance, update.plan, archive));
+  if (update.vm && !update.vm.fresh) await quiesce(ctx, deps, { ...update, vm: update.vm, archive }, spec, progress);
+  if (instance.desiredState === 'stopped' && update.vm && !instance.needsRecreate) {
+    await finish(ctx, deps, update, { spec: undefined, archive });
+    return;
+  }
+  const vm = await convergeVm(ctx, deps, update);
+  await progress.advance(10, 'installing packages');
+  await progress.advance(10, 'configuring jobs');
+  await sendTemplates(ctx, deps, update, agentOf(update, vm), archive);
+  await deps.agents.agentFor(agentOf(update, vm), ctx).apply(spec);
+  await ctx.write((tx) => updateInstance(tx, instanceId, { spec: recordedSpec(update, archive) }));
+  if (instance.desiredState === 'started') await startJobs(ctx, deps, agentOf(update, vm), watchWindow(instance.update, update.canary), progress);
+  await finish(ctx, deps, update, { spec: recordedSpec(update, archive), archive });
+}
+
+/** Pre-download, then stop: the VM is about to be changed or replaced. */
+async function quiesce(ctx: TaskContext, deps: DeployDeps, update: InstanceUpdate & { vm: InstanceVm; archive: RenderedTemplatesArchive | undefined }, spec: ApplySpec, progress: StageProgress): Promise<void> {
+  const { instance } = update;
+  if (instance.existing?.agentState?.jobState === 'unresponsive') return;
+  const agent = agentOf(update, update.vm);
+  const going = instance.needsRecreate || instance.desiredState === 'stopped';
+  if (!instance.needsRecreate && instance.desiredState === 'started') {
+    await sendTemplates(ctx, deps, update, agent, update.archive);
+    await deps.agents.agentFor(agent, ctx).prepare(spec);
+  }
+  if (instance.existing?.state === 'stopped') return;
+  await stopJobs(ctx, deps, agent, {
+    intent: { vm: instance.needsRecreate ? 'delete' : 'keep', instance: 'keep', deployment: 'keep' },
+    drain: going ? 'shutdown' : 'update', spec, skipDrain: instance.skipDrain,
+  }, progress);
+}
+
+/** A VM that fits the plan: the present one with fresh settings, or a new one. */
+async function convergeVm(ctx: TaskContext, deps: DeployDeps, update: InstanceUpdate): Promise<InstanceVm> {
+  const { vm, instance } = update;
+  if (vm?.fresh) return vm;
+  if (vm && !instance.needsRecreate) {
+    if (instance.changes.some((change) => change.kind === 'nats_config' || change.kind === 'blobstore_config' || change.kind === 'trusted_certs')) {
+      await updateAgentSettings(ctx, deps, { vmId: vm.vmId, agent: agentOf(update, vm) });
+    }
+    return vm;
+  }
+  if (vm) await deleteVm(ctx, deps, { id: vm.vmId, cid: vm.cid, stemcellApiVersion: vm.apiVersion });
+  const released = instance.reservations.release.map((reservation) => reservation.address);
+  await ctx.write((tx) => releaseAddresses(tx, update.instanceId, released));
+  return createInstanceVm(ctx, deps, update);
+}
+
+/** Makes the VM of an instance and tells it who it is. */
+export async function createInstanceVm(ctx: TaskContext, deps: DeployDeps, { plan, instance, instanceId }: Pick<InstanceUpdate, 'plan' | 'instance' | 'instanceId'>): Promise<InstanceVm> {
+  const { uuid, group, index, az, stemcell } = instance;
+  const vm = await createVm(ctx, deps, {
+    instanceId, label: instanceLabel(instance), deployment: plan.deployment, group, az, stemcell: { cid: stemcell.cid, apiVersion: stemcell.apiVersion },
+    cloudProperties: instance.cloudProperties, networks: instance.networks, env: instance.env, tags: instance.tags,
+    metadata: { id: uuid, job: group, instance_group: group, index: String(index), name: instanceName(instance) },
+  });
+  await ctx.write((tx) => updateInstance(tx, instanceId, { cloudProperties: instance.cloudProperties }));
+  await deps.agents.agentFor(vm.agent, ctx).apply(initialApplySpec(instance, plan));
+  return { vmId: vm.vmId, cid: vm.cid, agentId: vm.agent.id, apiVersion: stemcell.apiVersion, fresh: true };
+}
+
+/**
+ * Puts the instance's rendered templates where its agent finds them. The record comes before the blob, so no blob is ever
+ * unknown; content that is there already is used again.
+ */
+async function deliverTemplates(ctx: TaskContext, deps: DeployDeps, update: InstanceUpdate): Promise<RenderedTemplatesArchive | undefined> {
+  const { rendered, instanceId } = update;
+  const contentSha1 = rendered.hashes.configurationHash;
+  if (contentSha1 === undefined) return undefined;
+  const [latest] = await listArchives(deps.db, instanceId);
+  if (latest && latest.contentSha1 === contentSha1 && (await deps.blobstore.exists(latest.blobstoreId))) return { blobstore_id: latest.blobstoreId, sha1: latest.sha1 };
+  const { bytes, sha1 } = await createArchive(archiveEntries(rendered.jobs));
+  const blobstoreId = randomUUID();
+  await ctx.write((tx) => recordArchive(tx, { instanceId, blobstoreId, sha1, contentSha1 }));
+  await ctx.fence();
+  await deps.blobstore.put(bytes, blobstoreId);
+  return { blobstore_id: blobstoreId, sha1 };
+}
+
+function signsUrlsFor(deps: DeployDeps, instance: CompleteInstancePlan): boolean {
+  return deps.blobstore.signsUrls && (instance.stemcell.apiVersion ?? 1) >= 3;
+}
+
+/** Life of signed URLs, s. */
+const signedForS = 86_400;
+
+/** Agents without blobstore credentials get a URL for each package; it is never recorded. */
+async function withSignedUrls(deps: DeployDeps, { instance }: InstanceUpdate, spec: ApplySpec): Promise<ApplySpec> {
+  if (!signsUrlsFor(deps, instance)) return spec;
+  const packages = await Promise.all(Object.entries(spec.packages).map(async ([name, pkg]) => [name, { ...pkg, signed_url: await deps.blobstore.sign(pkg.blobstore_id, 'get', signedForS) }] as const));
+  return { ...spec, packages: Object.fromEntries(packages) };
+}
+
+/** Templates have no URL form: agents without credentials get them over NATS, just before they are needed. */
+async function sendTemplates(ctx: TaskContext, deps: DeployDeps, { instance }: InstanceUpdate, agent: AgentTarget, archive: RenderedTemplatesArchive | undefined): Promise<void> {
+  if (!archive || !signsUrlsFor(deps, instance)) return;
+  const content = await deps.blobstore.read(archive.blobstore_id, archive.sha1);
+  const taken = await deps.agents.agentFor(agent, ctx).uploadBlob({ blobId: archive.blobstore_id, digest: archive.sha1, content });
+  if (!taken) ctx.log.warn(`Agent of '${agent.name}' does not take templates over NATS and has to fetch them from its blobstore`);
+}
+
+async function finish(ctx: TaskContext, deps: DeployDeps, update: InstanceUpdate, done: { spec: FullSpec | undefined; archive: RenderedTemplatesArchive | undefined }): Promise<void> {
+  const { instance, instanceId } = update;
+  const dropped = await ctx.write(async (tx) => {
+    await releaseAddresses(tx, instanceId, instance.reservations.release.map((reservation) => reservation.address));
+    await updateInstance(tx, instanceId, { state: instance.desiredState, updateCompleted: true, ...(done.spec ? { spec: { ...done.spec } } : {}) });
+    return done.spec && done.archive ? dropOtherArchives(tx, instanceId, done.archive.blobstore_id) : [];
+  });
+  for (const blobId of dropped) await deps.blobstore.delete(blobId);
+}
+
+/** Tags changed and nothing else: only the cloud is told. */
+async function writeMetadata(ctx: TaskContext, deps: DeployDeps, update: InstanceUpdate): Promise<void> {
+  const { instance, plan, vm } = update;
+  if (!vm) return;
+  const { group, uuid, index } = instance;
+  await deps.cpi.setVmMetadata(ctx, vm.cid, {
+    ...instance.tags, director: deps.settings.director.name, deployment: plan.deployment, id: uuid, job: group, instance_group: group, index: String(index), name: instanceName(instance),
+  });
+}
+
+/** Records of an instance that the plan leaves as it is: its spec may still have gained facts that change nothing. */
+export async function recordUnchanged(ctx: TaskContext, update: Pick<InstanceUpdate, 'plan' | 'instance' | 'instanceId' | 'rendered'>): Promise<void> {
+  const archive = update.instance.existing?.spec?.rendered_templates_archive;
+  const spec = recordedSpec(update, archive);
+  if (JSON.stringify(sortKeys(update.instance.existing?.spec)) === JSON.stringify(sortKeys(spec))) return;
+  await ctx.write((tx) => updateInstance(tx, update.instanceId, { spec: { ...spec } }));
+}
+
+function recordedSpec(update: Pick<InstanceUpdate, 'plan' | 'instance'>, archive: RenderedTemplatesArchive | undefined): FullSpec & Record<string, unknown> {
+  return { ...fullSpec(update.instance, update.plan, archive ?? update.instance.existing?.spec?.rendered_templates_archive) };
+}
+
+function sortKeys(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sortKeys);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, item]) => [key, sortKeys(item)]));
+}
+
+function agentOf(update: InstanceUpdate, vm: InstanceVm): AgentTarget {
+  return { id: vm.agentId, name: instanceLabel(update.instance) };
+}

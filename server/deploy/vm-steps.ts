@@ -1,0 +1,194 @@
+import { randomUUID } from 'node:crypto';
+import { sql } from 'drizzle-orm';
+import { abortReason, sleep } from '../core/clock';
+import type { NetworkSettings } from '../instances/instance';
+import { isTaskCancelled, isTaskLost, type TaskContext } from '../tasks/context';
+import { callerWithoutTask, type AgentState, type AgentTarget } from '../agents/agent';
+import type { DeployDeps } from './ports';
+import { completeVm, createVmIntent, deleteVmRecord, listAbandonedVms, listUnfinishedVms, markVmDeleting, updateVm, type VmRow } from './store';
+
+/**
+ * VMs, so that none is ever lost from sight: a record (state `creating`) is committed before `create_vm` and completed after it.
+ *
+ *   died before the CPI was called      → nothing exists; the record is abandoned and swept away
+ *   died while the CPI ran, or after it → the VM exists or will soon; the abandoned record names its agent: the sweep
+ *                                         finds it (by the agent's own word, or by the cid that many CPIs derive) and deletes it
+ *   died after the record was completed → the VM is the instance's; the next attempt goes on with it
+ */
+export interface VmOrder {
+  instanceId: number;
+  /** For messages: `<group>/<uuid> (<index>)`. */
+  label: string;
+  deployment: string;
+  group: string;
+  az: string | null;
+  stemcell: { cid: string; apiVersion: number | null };
+  cloudProperties: Record<string, unknown>;
+  networks: Readonly<Record<string, NetworkSettings>>;
+  env: Record<string, unknown>;
+  tags: Record<string, string>;
+  /** Tags for the cloud beside those of the deployment. */
+  metadata: Record<string, string>;
+}
+
+export interface CreatedVm {
+  vmId: number;
+  cid: string;
+  agent: AgentTarget;
+}
+
+/** Creates a VM, waits for its agent and gives it its permanent settings. What fails after `create_vm` deletes the VM again. */
+export async function createVm(ctx: TaskContext, deps: DeployDeps, order: VmOrder): Promise<CreatedVm> {
+  const created = await callCreateVm(ctx, deps, order);
+  try {
+    await deps.cpi.setVmMetadata(ctx, created.cid, {
+      ...order.tags, ...order.metadata,
+      director: deps.settings.director.name, deployment: order.deployment, created_at: new Date(ctx.clock.now()).toISOString().replace(/\.\d+Z$/, 'Z'),
+    });
+    await deps.agents.waitUntilReady({ ...created.agent, cid: created.cid }, deps.settings.agentWaitTimeoutMs, ctx);
+    await updateAgentSettings(ctx, deps, created);
+    return created;
+  } catch (error) {
+    if (!isTaskLost(error)) await deleteVm(ctx.uncancellable(), deps, { id: created.vmId, cid: created.cid, stemcellApiVersion: order.stemcell.apiVersion });
+    throw error;
+  }
+}
+
+async function callCreateVm(ctx: TaskContext, deps: DeployDeps, order: VmOrder): Promise<CreatedVm> {
+  for (let attempt = 1; ; attempt++) {
+    const agentId = randomUUID();
+    const env = await vmEnv(deps, order, agentId);
+    const vmId = await ctx.write((tx) =>
+      createVmIntent(tx, { instanceId: order.instanceId, agentId, cpi: '', az: order.az, networks: order.networks, stemcellApiVersion: order.stemcell.apiVersion, taskId: ctx.taskId, epoch: ctx.epoch }),
+    );
+    await deps.nats.awaitAuthorised(ctx);
+    try {
+      const cid = await deps.cpi.createVm(ctx, {
+        agentId, stemcellCid: order.stemcell.cid, stemcellApiVersion: order.stemcell.apiVersion, cloudProperties: order.cloudProperties, networks: order.networks, env,
+      });
+      const { natsConfigSha1, blobstoreConfigSha1 } = deps.settings.director;
+      await ctx.write((tx) => completeVm(tx, vmId, { cid, natsConfigSha1, blobstoreConfigSha1 }));
+      return { vmId, cid, agent: { id: agentId, name: order.label } };
+    } catch (error) {
+      if (isTaskLost(error)) throw error;
+      // The CPI says that there is no VM; should it be wrong, the sweep finds it.
+      await ctx.uncancellable().write((tx) => abandonVm(tx, vmId));
+      if (isTaskCancelled(error) || attempt >= deps.settings.maxVmCreateTries || !(await clearedTheWay(ctx, deps))) throw error;
+    }
+  }
+}
+
+/** After a failed creation: true when leftovers of lost attempts (which may hold the address) were found and deleted. */
+async function clearedTheWay(ctx: TaskContext, deps: DeployDeps): Promise<boolean> {
+  const leftovers = await listAbandonedVms(deps.db);
+  if (leftovers.length === 0) return false;
+  await sleep(500, ctx.signal);
+  let deleted = 0;
+  for (const vm of leftovers) if ((await sweepVm(ctx, deps, vm)) === 'deleted') deleted++;
+  return deleted > 0;
+}
+
+/** `env` of create_vm. Rule: cloudfoundry/bosh src/bosh-director/lib/bosh/director/deployment_plan/steps/create_vm_step.rb. */
+async function vmEnv(deps: DeployDeps, order: VmOrder, agentId: string): Promise<Record<string, unknown>> {
+  const { settings } = deps;
+  const groups = groupNames(settings.director.name, order.deployment, order.group);
+  const own = typeof order.env.bosh === 'object' && order.env.bosh !== null ? order.env.bosh : {};
+  return {
+    ...order.env,
+    bosh: {
+      ...settings.agentEnv,
+      ...own,
+      ...(Object.keys(order.tags).length > 0 ? { tags: order.tags } : {}),
+      blobstores: settings.agentBlobstores,
+      mbus: { urls: settings.natsUrls, cert: await deps.nats.bootstrapCertificate(agentId) },
+      group: groups.at(-1),
+      groups,
+    },
+  };
+}
+
+function groupNames(director: string, deployment: string, group: string): string[] {
+  const name = (...parts: string[]) => parts.map((part) => part.toLowerCase().replaceAll('_', '-').replace(/[^a-z0-9-]/g, '')).join('-');
+  return [name(director), name(deployment), name(group), name(director, deployment), name(deployment, group), name(director, deployment, group)];
+}
+
+/** `update_settings`: what an agent keeps. New VMs get their permanent NATS certificate here. */
+export async function updateAgentSettings(ctx: TaskContext, deps: DeployDeps, vm: { vmId: number; agent: AgentTarget }): Promise<void> {
+  const { settings } = deps;
+  const fresh = settings.shortLivedBootstrapCredentials ? { mbus: { cert: await deps.nats.permanentCertificate(vm.agent.id), urls: [...settings.natsUrls] } } : {};
+  await deps.agents.agentFor(vm.agent, ctx).updateSettings({ trusted_certs: '', disk_associations: [], ...fresh });
+  await ctx.write((tx) =>
+    updateVm(tx, vm.vmId, {
+      trustedCertsSha1: settings.director.trustedCertsSha1, natsConfigSha1: settings.director.natsConfigSha1, blobstoreConfigSha1: settings.director.blobstoreConfigSha1,
+      permanentNatsCredentials: true,
+    }),
+  );
+}
+
+/** Deletes a VM: recorded as `deleting` first, forgotten after the cloud has deleted it. */
+export async function deleteVm(ctx: TaskContext, deps: DeployDeps, vm: { id: number; cid: string | null; stemcellApiVersion: number | null }): Promise<void> {
+  await ctx.write((tx) => markVmDeleting(tx, vm.id));
+  if (vm.cid !== null) await deps.cpi.deleteVm(ctx, vm.cid, vm.stemcellApiVersion);
+  await ctx.write((tx) => deleteVmRecord(tx, vm.id));
+}
+
+/** Nobody's VM from here on: its instance may get another; the sweep deals with what may exist in the cloud. */
+async function abandonVm(tx: Parameters<typeof markVmDeleting>[0], vmId: number): Promise<void> {
+  await markVmDeleting(tx, vmId);
+  await updateVm(tx, vmId, { instanceId: null, createdAt: new Date() });
+  await tx.execute(sql`UPDATE ip_addresses SET vm_id = NULL WHERE vm_id = ${vmId}`);
+}
+
+/** Decides about every VM that earlier attempts left open in this deployment, before anything is planned. */
+export async function resolveUnfinishedVms(ctx: TaskContext, deps: DeployDeps, deploymentId: number): Promise<void> {
+  for (const { vm, instance } of await listUnfinishedVms(deps.db, deploymentId, ctx)) {
+    ctx.log.info(`VM ${vm.cid ?? `of agent ${vm.agentId}`} for '${instance.job}/${instance.uuid}' was left in state ${vm.state}`);
+    if (vm.cid !== null) await deleteVm(ctx, deps, vm);
+    else {
+      await ctx.write((tx) => abandonVm(tx, vm.id));
+      await sweepVm(ctx, deps, vm);
+    }
+  }
+}
+
+/** The state of an agent that may not be there; undefined when it does not answer within `timeoutMs`. */
+export async function askState(ctx: TaskContext, deps: DeployDeps, agent: AgentTarget, timeoutMs: number): Promise<AgentState | undefined> {
+  await ctx.fence();
+  const caller = callerWithoutTask(AbortSignal.any([ctx.signal, AbortSignal.timeout(timeoutMs)]));
+  const state = await deps.agents.agentFor(agent, caller).getState({ full: true, timeoutMs }).catch(() => undefined);
+  if (ctx.signal.aborted) throw abortReason(ctx.signal);
+  return state;
+}
+
+/** Many CPIs name the VM towards its agent as they name it towards the director. */
+function vmNameIn(state: AgentState | undefined): string | undefined {
+  const vm = state?.vm;
+  return typeof vm === 'object' && vm !== null && 'name' in vm && typeof vm.name === 'string' ? vm.name : undefined;
+}
+
+/** How long an abandoned record is watched for a VM that may still appear, ms. */
+const watchAbandonedMs = 120_000;
+
+/**
+ * Looks for the VM of an abandoned record and deletes it. A VM that does not appear in time is forgotten; one that answers
+ * and cannot be found in the cloud stays recorded and is reported each time.
+ */
+export async function sweepVm(ctx: TaskContext, deps: DeployDeps, vm: VmRow): Promise<'deleted' | 'waiting' | 'forgotten' | 'leaked'> {
+  const state = vm.cid === null ? await askState(ctx, deps, { id: vm.agentId, name: `VM of agent ${vm.agentId}` }, 1_500) : undefined;
+  const named = vmNameIn(state);
+  const candidates = vm.cid === null ? [...new Set([named ?? `vm-${vm.agentId}`, `vm-${vm.agentId}`])] : [vm.cid];
+  for (const cid of candidates) {
+    if (vm.cid === null && (await deps.cpi.hasVm(ctx, cid)) !== true) continue;
+    await deps.cpi.deleteVm(ctx, cid, vm.stemcellApiVersion);
+    await ctx.write((tx) => deleteVmRecord(tx, vm.id));
+    ctx.log.info(`Deleted VM ${cid}, left by a lost attempt`);
+    return 'deleted';
+  }
+  if (state) {
+    await ctx.stages.warning(`A VM with agent '${vm.agentId}' is running, but no record has its cloud ID: delete it in the cloud by hand`);
+    return 'leaked';
+  }
+  if (ctx.clock.now() - vm.createdAt.getTime() < watchAbandonedMs) return 'waiting';
+  await ctx.write((tx) => deleteVmRecord(tx, vm.id));
+  return 'forgotten';
+}
