@@ -80,8 +80,8 @@ export interface RecordedInstance {
   ignore: boolean;
   /** False while an update is unfinished: the instance is converged again. */
   updateCompleted: boolean;
-  /** Of the last applied update; null before the first. */
-  spec: FullSpec | null;
+  /** Of the last applied update, or what is known since the VM was made; null before the first VM. */
+  spec: Partial<FullSpec> | null;
   /** What the VM was made with; null before the first VM. */
   cloudProperties: Hash | null;
   vm?: RecordedVm;
@@ -395,7 +395,9 @@ export interface InstancePlan {
   skipDrain: boolean;
   /** In the order of `changeKinds`. Empty: nothing to do. */
   changes: readonly Change[];
-  /** Its VM has to be replaced (or made). */
+  /** It has no VM and shall have one. */
+  needsVm: boolean;
+  /** It has a VM that must be replaced. */
   needsRecreate: boolean;
   /** Only metadata or DNS follow: no drain, no apply. */
   minimal: boolean;
