@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, openSync, closeSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { exactEnvironment } from '../agent/environment';
 import { hasEnvironment, isAlive, listPids, mountNamespace, readMounts, readStat } from '../agent/proc';
 import { CpiError, cloudError } from './errors';
 import { superviseScript, vmMarker } from './supervise-script';
@@ -59,7 +60,7 @@ export function startSupervisor(vm: { cid: string; directory: string; namespace:
   try {
     const child = spawn(program, args, {
       cwd: vm.directory,
-      env: { PATH: minimalPath, HOME: tmp, TMPDIR: tmp, [vmMarker]: vm.cid },
+      env: exactEnvironment({ PATH: minimalPath, HOME: tmp, TMPDIR: tmp, [vmMarker]: vm.cid }),
       detached: true,
       stdio: ['ignore', log, log],
     });
