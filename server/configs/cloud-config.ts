@@ -1,3 +1,4 @@
+import type { AddressRange } from '../core/ip';
 import type { Hash } from '../core/yaml';
 
 /** The cloud config of a deployment, merged, checked and with every reference resolved. Made by `parse.ts`. */
@@ -40,6 +41,7 @@ export interface Network {
 export interface Subnet {
   /** CIDR text, e.g. `10.0.0.0/24`. */
   range: string;
+  version: 4 | 6;
   gateway?: string;
   netmask: string;
   dns?: readonly string[];
@@ -50,12 +52,6 @@ export interface Subnet {
   /** Address ranges that are only given out by name. */
   static: readonly AddressRange[];
   cloudProperties: Hash;
-}
-
-/** First and last address, both included. */
-export interface AddressRange {
-  first: bigint;
-  last: bigint;
 }
 
 export interface Compilation {

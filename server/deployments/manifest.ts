@@ -1,5 +1,7 @@
 import type { Hash } from '../core/yaml';
 
+/** What a deployment manifest says, typed. Made by `parse-manifest.ts`. */
+
 /** Numbers of instances: an absolute count or a percentage of a batch. */
 export type Amount = { count: number } | { percent: number };
 
@@ -69,13 +71,21 @@ export interface ManifestGroup {
 
 export type ManifestState = 'started' | 'stopped' | 'detached' | 'restart' | 'recreate';
 
+export interface Features {
+  /** Fills `env.bosh.job_dir.tmpfs` and `env.bosh.agent.settings.tmpfs`; undefined leaves env alone. */
+  useTmpfsConfig?: boolean;
+}
+
 export interface Manifest {
   name: string;
   releases: readonly ManifestRelease[];
   stemcells: readonly ManifestStemcell[];
   update: UpdateConfig;
   groups: readonly ManifestGroup[];
+  /** Legacy properties of all jobs that have none of their own. */
   properties: Hash;
   tags: Record<string, string>;
+  features: Features;
+  /** Deprecations, for the operator. */
   warnings: readonly string[];
 }

@@ -94,6 +94,7 @@ export interface UpdateSpec {
   update_watch_time: string;
   serial: boolean;
   vm_strategy: string;
+  initial_deploy_az_update_strategy: string;
 }
 
 /** All that is recorded of an applied update (`instances.spec`). */

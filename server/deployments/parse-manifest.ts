@@ -1,0 +1,106 @@
+import { refusePlaceholders } from '../configs/parse';
+import { code, DirectorError, notSupported } from '../core/errors';
+import { optionalField, requiredField, rubyClass, rubyInspect } from '../core/fields';
+import { canonicalName } from '../core/names';
+import type { Hash } from '../core/yaml';
+import type { Features, Manifest, ManifestGroup, ManifestRelease, ManifestStemcell } from './manifest';
+import { parseGroup, parseTags } from './manifest-groups';
+import { parseUpdateConfig, type UpdateOverrides } from './update-config';
+
+/**
+ * Deployment manifests: their shape and what of it is accepted. What a manifest refers to (releases, stemcells, the cloud
+ * config) is resolved by the planner.
+ * Rules: cloudfoundry/bosh src/bosh-director/lib/bosh/director/deployment_plan/deployment_spec_parser.rb and manifest_validator.rb.
+ */
+
+/**
+ * Reads a manifest document. Throws BOSH's code for every violated rule, with the key in the text; keys of features that
+ * are not built yet are refused by name, unknown keys are ignored.
+ */
+export function parseManifest(document: Hash, overrides: UpdateOverrides): Manifest {
+  refuseForeignKeys(document);
+  const name = requiredField(document, 'name', 'String');
+  const stemcells = parseStemcells(document);
+  const properties = optionalField(document, 'properties', 'Hash') ?? {};
+  const releases = parseReleases(document);
+  const update = parseUpdateConfig(requiredField(document, 'update', 'Hash'), overrides);
+  if ((optionalField(document, 'variables', 'Array') ?? []).length > 0) throw notSupported("'variables' in a manifest");
+  const features = parseFeatures(document);
+  refusePlaceholders(document, 'manifest');
+  const groups = (optionalField(document, 'instance_groups', 'Array') ?? []).map((group) => parseGroup(group, { update, overrides, features }));
+  refuseTakenNames(groups);
+  if ((optionalField(document, 'addons', 'Array') ?? []).length > 0) throw notSupported("'addons' in a manifest");
+  if (stemcells.length === 0) throw new DirectorError(190019, "'stemcells' needs to be specified");
+  const warnings = 'properties' in document ? ["Global 'properties' are deprecated. Please define 'properties' at the job level."] : [];
+  return { name, releases, stemcells, update, groups, properties, tags: parseTags(document), features, warnings };
+}
+
+const v1Keys: readonly [key: string, code: number, message: string][] = [
+  ['networks', 140026, "Deployment 'networks' are no longer supported. Network definitions must now be provided in a cloud-config."],
+  ['disk_pools', 140027, 'disk_pools is no longer supported. Disk definitions must now be provided as disk_types in a cloud-config'],
+  ['jobs', 140023, 'Jobs are no longer supported, please use instance groups instead'],
+  ['resource_pools', 140028, 'resource_pools is no longer supported. You must now define resources in a cloud-config'],
+];
+
+function refuseForeignKeys(document: Hash): void {
+  for (const key of ['vm_types', 'azs', 'disk_types', 'compilation']) {
+    if (key in document) throw new DirectorError(190014, `Deployment manifest contains '${key}' section, but this can only be set in a cloud-config.`);
+  }
+  for (const [key, errorCode, message] of v1Keys) if (key in document) throw new DirectorError(errorCode, message);
+}
+
+function parseStemcells(document: Hash): ManifestStemcell[] {
+  const stemcells = (optionalField(document, 'stemcells', 'Array') ?? []).map((spec): ManifestStemcell => {
+    const alias = requiredField(spec, 'alias', 'String');
+    const name = optionalField(spec, 'name', 'String');
+    const os = optionalField(spec, 'os', 'String');
+    const version = requiredField(spec, 'version', 'String');
+    if (name === undefined && os === undefined) {
+      throw new DirectorError(code.validationMissingField, `Required property 'os' or 'name' was not specified in object (${rubyInspect(spec)})`);
+    }
+    return { alias, name, os, version };
+  });
+  const repeated = stemcells.find((stemcell, i) => stemcells.findIndex(({ alias }) => alias === stemcell.alias) !== i);
+  if (repeated) throw new DirectorError(code.stemcellAliasAlreadyExists, `Duplicate stemcell alias '${repeated.alias}'`);
+  return stemcells;
+}
+
+function parseReleases(document: Hash): ManifestRelease[] {
+  if ('release' in document && 'releases' in document) {
+    throw new DirectorError(190001, "Deployment manifest contains both 'release' and 'releases' sections, please use one of the two.");
+  }
+  const specs = 'release' in document ? [document.release] : requiredField(document, 'releases', 'Array');
+  const releases = specs.map((spec): ManifestRelease => {
+    const name = requiredField(spec, 'name', 'String');
+    if ((optionalField(spec, 'exported_from', 'Array') ?? []).length > 0) throw notSupported(`'exported_from' of release '${name}'`);
+    return { name, version: requiredField(spec, 'version', 'String') };
+  });
+  const repeated = releases.find((release, i) => releases.findIndex(({ name }) => name === release.name) !== i);
+  if (repeated) throw new DirectorError(190002, `Duplicate release name '${repeated.name}'`);
+  return releases;
+}
+
+const booleanFeatures = ['use_dns_addresses', 'use_link_dns_names', 'use_short_dns_addresses', 'randomize_az_placement', 'converge_variables', 'use_tmpfs_config'];
+const unsupportedFeatures = ['use_dns_addresses', 'use_link_dns_names', 'use_short_dns_addresses', 'randomize_az_placement'];
+
+function parseFeatures(document: Hash): Features {
+  const features = optionalField(document, 'features', 'Hash') ?? {};
+  for (const key of booleanFeatures) {
+    if (key in features && typeof features[key] !== 'boolean') {
+      throw new DirectorError(560001, `Key '${key}' in 'features' expected to be a boolean, but received '${rubyClass(features[key])}'`);
+    }
+  }
+  if (features.use_link_dns_names === true) {
+    const disabled = ['use_short_dns_addresses', 'use_dns_addresses'].find((key) => features[key] === false);
+    if (disabled !== undefined) throw new DirectorError(210001, `cannot enable \`use_link_dns_names\` when \`${disabled}\` is explicitly disabled`);
+  }
+  const wanted = unsupportedFeatures.find((key) => features[key] === true);
+  if (wanted !== undefined) throw notSupported(`'${wanted}' in 'features'`);
+  return { useTmpfsConfig: typeof features.use_tmpfs_config === 'boolean' ? features.use_tmpfs_config : undefined };
+}
+
+function refuseTakenNames(groups: readonly ManifestGroup[]): void {
+  const names = groups.map((group) => canonicalName(group.name));
+  const repeated = groups.find((_, i) => names.indexOf(names[i] ?? '') !== i);
+  if (repeated) throw new DirectorError(190006, `Invalid instance group name '${repeated.name}', canonical name already taken`);
+}
