@@ -96,7 +96,8 @@ export class ComponentRunner implements Renewal {
     const signal = this.#stopping.signal;
     while (!signal.aborted) {
       try {
-        await this.#takeFree(await listLeases(this.#deps.connections.db));
+        // Without beats a lease could not be kept.
+        if (this.#deps.heart.contactMs() > 0) await this.#takeFree(await listLeases(this.#deps.connections.db));
       } catch (error) {
         this.#deps.log.debug('standby-failed', { error: String(error) });
       }

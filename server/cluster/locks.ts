@@ -69,6 +69,7 @@ export async function acquireLock(deps: { db: Database; notifications: Notificat
 /** Frees a lock that this task epoch holds. */
 export async function releaseLock(db: Database, name: string, owner: LockOwner): Promise<void> {
   await db.execute(sql`
-    WITH freed AS (DELETE FROM locks WHERE name = ${name} AND task_id = ${owner.taskId} AND epoch = ${owner.epoch} RETURNING name)
+    WITH freed AS (
+      DELETE FROM locks l USING tasks t WHERE l.name = ${name} AND l.task_id = ${owner.taskId} AND t.id = l.task_id AND t.epoch = ${owner.epoch} RETURNING l.name)
     SELECT pg_notify('locks', name) FROM freed`);
 }

@@ -148,6 +148,12 @@ export async function markVmDeleting(tx: Tx, vmId: number): Promise<void> {
   await tx.update(t.vms).set({ state: 'deleting', active: false }).where(eq(t.vms.id, vmId));
 }
 
+/** Nobody's VM from here on: its instance may get another; the sweep deals with what may exist in the cloud. */
+export async function abandonVm(tx: Tx, vmId: number): Promise<void> {
+  await tx.update(t.vms).set({ state: 'deleting', active: false, instanceId: null, createdAt: sql`now()` }).where(eq(t.vms.id, vmId));
+  await tx.update(t.ipAddresses).set({ vmId: null }).where(eq(t.ipAddresses.vmId, vmId));
+}
+
 /** Forgets a VM; its instance keeps the addresses. */
 export async function deleteVmRecord(tx: Tx, vmId: number): Promise<void> {
   await tx.update(t.ipAddresses).set({ vmId: null }).where(eq(t.ipAddresses.vmId, vmId));
@@ -223,17 +229,6 @@ export async function listUnfinishedVms(db: Db, deploymentId: number, now: { tas
 export async function readConfigs(db: Db, ids: readonly number[]): Promise<{ id: number; type: string; name: string; content: string }[]> {
   if (ids.length === 0) return [];
   return db.select({ id: t.configs.id, type: t.configs.type, name: t.configs.name, content: t.configs.content }).from(t.configs).where(inArray(t.configs.id, [...ids])).orderBy(t.configs.name);
-}
-
-/** Whether any VM row of the instance is left. */
-export async function hasVms(db: Db, instanceId: number): Promise<boolean> {
-  const [row] = await db.select({ id: t.vms.id }).from(t.vms).where(eq(t.vms.instanceId, instanceId)).limit(1);
-  return row !== undefined;
-}
-
-/** Addresses reserved for nobody's VM by this task, e.g. of compilation instances of a lost attempt. */
-export async function listIdleCompilationInstances(db: Db, deploymentId: number): Promise<InstanceRow[]> {
-  return db.select().from(t.instances).where(and(eq(t.instances.deploymentId, deploymentId), eq(t.instances.compilation, true), isNull(t.instances.spec)));
 }
 
 /** VMs that no instance has any more and that may exist in the cloud. */

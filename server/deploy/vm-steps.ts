@@ -1,11 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { sql } from 'drizzle-orm';
 import { abortReason, sleep } from '../core/clock';
 import type { NetworkSettings } from '../instances/instance';
 import { isTaskCancelled, isTaskLost, type TaskContext } from '../tasks/context';
 import { callerWithoutTask, type AgentState, type AgentTarget } from '../agents/agent';
 import type { DeployDeps } from './ports';
-import { completeVm, createVmIntent, deleteVmRecord, listAbandonedVms, listUnfinishedVms, markVmDeleting, updateVm, type VmRow } from './store';
+import { abandonVm, completeVm, createVmIntent, deleteVmRecord, listAbandonedVms, listUnfinishedVms, markVmDeleting, updateVm, type VmRow } from './store';
 
 /**
  * VMs, so that none is ever lost from sight: a record (state `creating`) is committed before `create_vm` and completed after it.
@@ -130,13 +129,6 @@ export async function deleteVm(ctx: TaskContext, deps: DeployDeps, vm: { id: num
   await ctx.write((tx) => markVmDeleting(tx, vm.id));
   if (vm.cid !== null) await deps.cpi.deleteVm(ctx, vm.cid, vm.stemcellApiVersion);
   await ctx.write((tx) => deleteVmRecord(tx, vm.id));
-}
-
-/** Nobody's VM from here on: its instance may get another; the sweep deals with what may exist in the cloud. */
-async function abandonVm(tx: Parameters<typeof markVmDeleting>[0], vmId: number): Promise<void> {
-  await markVmDeleting(tx, vmId);
-  await updateVm(tx, vmId, { instanceId: null, createdAt: new Date() });
-  await tx.execute(sql`UPDATE ip_addresses SET vm_id = NULL WHERE vm_id = ${vmId}`);
 }
 
 /** Decides about every VM that earlier attempts left open in this deployment, before anything is planned. */

@@ -105,7 +105,8 @@ export class WorkerPool implements Renewal {
     const signal = this.#stopping.signal;
     while (!signal.aborted) {
       const startedAt = this.#clock.monotonic();
-      const task = await claimTask(this.#deps.connections.db, lane, this.#deps.node.id, `${this.#deps.node.id}/${slot}`).catch((error: unknown) => {
+      // Without beats a task could not be kept.
+      const task = this.#deps.heart.contactMs() === 0 ? undefined : await claimTask(this.#deps.connections.db, lane, this.#deps.node.id, `${this.#deps.node.id}/${slot}`).catch((error: unknown) => {
         this.#deps.log.debug('claim-failed', { error: String(error) });
         return undefined;
       });
