@@ -3,7 +3,6 @@ import { z } from 'zod';
 /** What the tasks on whole deployments are asked to do; written by the API, read by the worker. */
 
 const ids = z.array(z.int());
-const state = z.enum(['started', 'stopped', 'detached', 'restart', 'recreate']);
 
 /** Payload of `update_deployment`. The flags are those of `POST /deployments`; the names are those of `DeployRequest`. */
 export const updateDeploymentPayload = z.strictObject({
@@ -24,8 +23,6 @@ export const updateDeploymentPayload = z.strictObject({
   maxInFlight: z.string().optional(),
   dryRun: z.boolean(),
   forceLatestVariables: z.boolean(),
-  groupStates: z.record(z.string(), state).optional(),
-  instanceStates: z.record(z.string(), z.record(z.string(), state)).optional(),
 });
 
 export type UpdateDeploymentPayload = z.infer<typeof updateDeploymentPayload>;

@@ -1,0 +1,29 @@
+import type { Database } from '../../db/client';
+import type { IdentityProvider } from '../auth/identity';
+import type { Blobstore } from '../blobstore/blobstore';
+import type { Clock } from '../core/clock';
+import type { Log } from '../core/log';
+
+/** What the REST API needs from the composition root. */
+export interface ApiDeps {
+  db: Database;
+  blobstore: Blobstore;
+  identity: IdentityProvider;
+  clock: Clock;
+  log: Log;
+  director: DirectorFacts;
+}
+
+/** Facts of the installation that the API tells. */
+export interface DirectorFacts {
+  name: string;
+  uuid: string;
+  /** Without revision, e.g. `0.1.0`. */
+  version: string;
+  /** Commit, eight characters. */
+  revision: string;
+  /** Name of the CPI as `bosh env` shows it. */
+  cpi: string;
+  /** Certificates whose expiry operators watch: BOSH's name and the PEM; several in one PEM count as the first. */
+  certificates: readonly { name: string; pem: string }[];
+}
