@@ -9,7 +9,7 @@ import { AgentFailure, isAgentFailure, request, sendOnly, type RequestDeps } fro
 import { pollOnce, runLong, type LongCall } from './long-call';
 
 export interface AgentClientOptions extends Pick<RequestDeps, 'blobs' | 'onRpc'> {
-  bus: Bus;
+  bus: Pick<Bus, 'publish' | 'subscribe' | 'onConnect'>;
   /** The uuid of this process. */
   nodeId: string;
 }

@@ -15,7 +15,7 @@ export interface AgentRpc {
 }
 
 export interface RequestDeps {
-  bus: Pick<Bus, 'publish' | 'onConnect' | 'isConnected'>;
+  bus: Pick<Bus, 'publish' | 'onConnect'>;
   inbox: Pick<Inbox, 'open'>;
   /** For the texts that old agents leave in the blobstore. */
   blobs?: Pick<Blobstore, 'read' | 'delete'> | undefined;

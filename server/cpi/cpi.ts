@@ -28,7 +28,7 @@ export interface CreateVm {
   stemcellCid: string;
   cloudProperties: CloudProperties;
   /** Network name to settings. */
-  networks: Record<string, object>;
+  networks: Record<string, unknown>;
   /** Persistent disks that will be attached: a hint for the placement. */
   diskCids: readonly string[];
   env: Record<string, unknown>;
