@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { access, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { access, mkdir, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable, pipeline as link } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
@@ -61,7 +61,7 @@ async function store(folder: string, id: string, content: Readable | Buffer): Pr
   try {
     const file = await open(draft, 'wx', 0o644);
     try {
-      await file.writeFile(link(Buffer.isBuffer(content) ? Readable.from([content]) : content, hashing.stream, () => undefined));
+      await writeFile(file, link(Buffer.isBuffer(content) ? Readable.from([content]) : content, hashing.stream, () => undefined));
       await file.sync();
     } finally {
       await file.close();
