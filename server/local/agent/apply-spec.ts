@@ -47,7 +47,7 @@ export const applySpecSchema = z.object({
     .record(z.string(), z.record(z.string(), z.unknown()))
     .nullish()
     .transform((value) => value ?? {}),
-  resource_pool: z.unknown().transform((value) => value ?? null),
+  resource_pool: z.unknown().optional().transform((value) => value ?? null),
   deployment: text,
   name: text,
   index: z

@@ -3,7 +3,7 @@ import { chmod, mkdir, readdir, rm } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { z } from 'zod';
 import type { AgentContext } from '../agent-context';
-import { packArchive } from '../archives';
+import { packFiles } from '../archives';
 import { readArgument } from '../arguments';
 import { hashFile } from '../blobs/digest';
 import { storeSigned } from '../blobs/signed-url';
@@ -94,8 +94,7 @@ async function bundle(context: AgentContext, selection: Selection): Promise<stri
   await mkdir(tmp, { recursive: true });
   const archive = join(tmp, `${randomUUID()}.tgz`);
   await mkdir(root, { recursive: true });
-  // An archive without members is what an operator gets from a VM without logs.
-  await packArchive(root, archive, members.length === 0 ? ['--no-recursion', '.'] : members);
+  await packFiles(root, archive, members);
   return archive;
 }
 
