@@ -36,6 +36,7 @@ export class ManagedProcess {
   readonly #options: ManagedProcessOptions;
   #state: ProcessState = 'down';
   #identity: ProcessIdentity | undefined;
+  #startedAt = new Date();
   #exited: Promise<void> = Promise.resolve();
   #life = new AbortController();
   #keeper: Promise<void> = Promise.resolve();
@@ -53,6 +54,11 @@ export class ManagedProcess {
   /** The running process; undefined while there is none. */
   get identity(): ProcessIdentity | undefined {
     return this.#identity;
+  }
+
+  /** When the running process was started. */
+  get startedAt(): Date {
+    return this.#startedAt;
   }
 
   /** Starts and waits until it serves. Throws, with the end of its log, when it ends or hangs before that. */
@@ -119,6 +125,7 @@ export class ManagedProcess {
     life.throwIfAborted();
     this.#set('starting');
     const child = await spawnDetached(command, this.#options.logFile);
+    this.#startedAt = new Date();
     this.#identity = child.pid === undefined ? undefined : identify(child.pid);
     const exit = new AbortController();
     this.#exited = new Promise((resolve) => {

@@ -29,6 +29,8 @@ export interface NatsClusterOptions {
   hmSubject: string;
   /** Any certificate of the CA may say and hear everything: for tests without authorisation. Default false. */
   open?: boolean;
+  /** Seconds between pings to clients, two of which may go unanswered; default 5. */
+  pingIntervalS?: number;
   onChange?: () => void;
   onError?: (error: unknown) => void;
 }
@@ -106,7 +108,7 @@ server_name: ${quote(name)}
 listen: "127.0.0.1:${ports.client}"
 http: "127.0.0.1:${ports.monitor}"
 pid_file: ${quote(join(options.folder, name, 'nats.pid'))}
-ping_interval: "5s"
+ping_interval: "${options.pingIntervalS ?? 5}s"
 ping_max: 2
 write_deadline: "10s"
 max_payload: 8388608
