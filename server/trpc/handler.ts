@@ -1,0 +1,31 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { nodeHTTPRequestHandler } from '@trpc/server/adapters/node-http';
+import { createContext, type TrpcDeps } from './context';
+import { appRouter } from './router';
+import { createSharedReads } from './shared-reads';
+
+/** Where the handler is mounted. */
+export const trpcPath = '/api/trpc';
+
+/** Largest request body, bytes: inputs are filters and names. */
+const maxBodySize = 256 * 1024;
+
+/** Answers requests whose path begins with `trpcPath`. */
+export function createTrpcHandler(deps: TrpcDeps): (req: IncomingMessage, res: ServerResponse) => void {
+  const shared = createSharedReads(deps);
+  return (req, res) => {
+    const url = new URL(req.url ?? '/', 'http://host');
+    nodeHTTPRequestHandler({
+      router: appRouter,
+      req,
+      res,
+      path: url.pathname.slice(trpcPath.length + 1),
+      maxBodySize,
+      createContext: () => createContext({ deps, shared }, req, res),
+    }).catch((error: unknown) => {
+      deps.log.error('trpc-request-failed', { error });
+      if (!res.headersSent) res.writeHead(500);
+      res.end();
+    });
+  };
+}

@@ -1,0 +1,23 @@
+import { artifactsRouter } from './artifacts';
+import { authRouter } from './auth';
+import { clusterRouter } from './cluster';
+import { configsRouter } from './configs';
+import { deploymentsRouter } from './deployments';
+import { eventsRouter } from './events';
+import { instancesRouter } from './instances';
+import { tasksRouter } from './tasks';
+import { router } from './trpc';
+
+/** Everything that the console and other typed clients can ask for. */
+export const appRouter = router({
+  auth: authRouter,
+  cluster: clusterRouter,
+  deployments: deploymentsRouter,
+  instances: instancesRouter,
+  tasks: tasksRouter,
+  artifacts: artifactsRouter,
+  configs: configsRouter,
+  events: eventsRouter,
+});
+
+export type AppRouter = typeof appRouter;

@@ -1,0 +1,62 @@
+import { mapPool } from '../core/concurrency';
+import { readFaces, readOverview, type ClusterOverview } from './cluster-overview';
+import type { AgentAnswer, TrpcDeps } from './context';
+import type { NodeFace } from './node-faces';
+
+/** Reads that many open consoles ask for every second; one answer serves all of them for a moment. */
+export interface SharedReads {
+  overview(): Promise<ClusterOverview>;
+  faces(): Promise<(id: string) => NodeFace>;
+  /** What agents say now or said in the last seconds; undefined for those that do not answer. */
+  agentStates(agentIds: readonly string[]): Promise<ReadonlyMap<string, AgentAnswer | undefined>>;
+}
+
+const overviewMs = 400;
+const facesMs = 2_000;
+const agentMs = 3_000;
+const agentTimeoutMs = 1_500;
+/** An agent that did not answer is asked again after this. */
+const silentAgentMs = 6_000;
+const agentsAtOnce = 64;
+
+export function createSharedReads(deps: TrpcDeps): SharedReads {
+  const agents = new Map<string, { until: number; answer: Promise<AgentAnswer | undefined> }>();
+  const ask = (agentId: string) => {
+    const now = performance.now();
+    const known = agents.get(agentId);
+    if (known && known.until > now) return known.answer;
+    const entry = { until: now + agentMs, answer: deps.agentState(agentId, agentTimeoutMs).catch(() => undefined) };
+    agents.set(agentId, entry);
+    void entry.answer.then((answer) => {
+      entry.until = performance.now() + (answer ? agentMs : silentAgentMs);
+    });
+    return entry.answer;
+  };
+  return {
+    overview: remember(overviewMs, () => readOverview(deps)),
+    faces: remember(facesMs, () => readFaces(deps)),
+    agentStates: async (agentIds) => {
+      for (const [id, entry] of agents) if (entry.until < performance.now() - 60_000) agents.delete(id);
+      return new Map(await mapPool([...agentIds], agentsAtOnce, async (id) => [id, await ask(id)] as const));
+    },
+  };
+}
+
+/** The answer of `load`, kept for `ms` after it arrived; callers meanwhile share it. A failure is not kept. */
+function remember<T>(ms: number, load: () => Promise<T>): () => Promise<T> {
+  let kept: { until: number; value: Promise<T> } | undefined;
+  return () => {
+    if (kept && kept.until > performance.now()) return kept.value;
+    const entry = { until: Number.POSITIVE_INFINITY, value: load() };
+    kept = entry;
+    entry.value.then(
+      () => {
+        entry.until = performance.now() + ms;
+      },
+      () => {
+        if (kept === entry) kept = undefined;
+      },
+    );
+    return entry.value;
+  };
+}
