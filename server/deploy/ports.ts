@@ -1,6 +1,7 @@
 import type { Database } from '../../db/client';
 import type { Agents } from '../agents/agent';
 import type { Blobstore } from '../blobstore/blobstore';
+import type { VmCalls } from '../cpi/vm-calls';
 import type { DirectorFacts } from '../plan/types';
 import type { TaskContext } from '../tasks/context';
 import type { RenderedJob, RenderJob } from '../templates/render-job';
@@ -10,7 +11,7 @@ export interface DeployDeps {
   db: Database;
   blobstore: Blobstore;
   agents: Agents;
-  cpi: CpiPort;
+  cpi: VmCalls;
   renderer: { render(job: RenderJob, scope: string): Promise<RenderedJob> };
   nats: NatsPort;
   settings: DeploySettings;
@@ -29,25 +30,6 @@ export interface DeploySettings {
   /** `env.bosh.blobstores` and the `blobstores` of update_settings. */
   agentBlobstores: readonly Record<string, unknown>[];
   shortLivedBootstrapCredentials: boolean;
-}
-
-/** CPI calls of a deploy; each goes through `ctx.fence()`, and its process is killed when the task is lost. */
-export interface CpiPort {
-  createVm(ctx: TaskContext, request: CreateVmRequest): Promise<string>;
-  /** A VM that the cloud does not know counts as deleted. */
-  deleteVm(ctx: TaskContext, cid: string, stemcellApiVersion: number | null): Promise<void>;
-  /** Undefined when the CPI cannot tell. */
-  hasVm(ctx: TaskContext, cid: string): Promise<boolean | undefined>;
-  setVmMetadata(ctx: TaskContext, cid: string, metadata: Record<string, string>): Promise<void>;
-}
-
-export interface CreateVmRequest {
-  agentId: string;
-  stemcellCid: string;
-  stemcellApiVersion: number | null;
-  cloudProperties: Record<string, unknown>;
-  networks: Record<string, unknown>;
-  env: Record<string, unknown>;
 }
 
 export interface NatsPort {

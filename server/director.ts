@@ -1,0 +1,232 @@
+import { networkInterfaces } from 'node:os';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { join } from 'node:path';
+import { sql } from 'drizzle-orm';
+import { connect, type Connections, type Database } from '../db/client';
+import { migrate, readMigrations } from '../db/migrate';
+import { version } from '../package.json';
+import { AgentClient } from './agents/client';
+import { callerWithoutTask } from './agents/agent';
+import { createRestHandler } from './api/handle';
+import { createLocalIdentity } from './auth/identity';
+import { openBlobstore } from './blobstore/open-blobstore';
+import type { Blobstore } from './blobstore/blobstore';
+import { ComponentRunner } from './cluster/component-runner';
+import { Heart } from './cluster/heart';
+import { NodeRegistration } from './cluster/nodes';
+import { Notifications } from './cluster/notifications';
+import { createComponents } from './components';
+import { systemClock } from './core/clock';
+import type { Config } from './core/config';
+import { sha1Hex } from './core/digest';
+import type { Log } from './core/log';
+import { createCpis } from './cpi/client';
+import { createVmCalls } from './cpi/vm-calls';
+import type { DeployDeps } from './deploy/ports';
+import { listInstancesWithVms } from './instances/store';
+import { awaitAuthorised } from './nats/await-authorised';
+import { Bus } from './nats/connection';
+import { createAgentIssuer } from './nats/credentials';
+import { deleteRelease } from './task-types/delete-release';
+import { deleteStemcell } from './task-types/delete-stemcell';
+import { cleanUp } from './task-types/cleanup';
+import { deleteDeploymentTask, sweepAbandonedVmsTask, updateDeployment } from './task-types/deployments';
+import { bind, createRegistry, type Registry } from './task-types/registry';
+import { retrieveVmStats } from './task-types/retrieve-vm-stats';
+import { updateRelease } from './task-types/update-release';
+import { updateStemcell } from './task-types/update-stemcell';
+import { streamSizes } from './tasks/store';
+import { WorkerPool } from './tasks/worker-pool';
+import { Renderer } from './templates/renderer';
+import { createTrpcHandler } from './trpc/handler';
+
+type Handler = (req: IncomingMessage, res: ServerResponse) => void;
+
+/** A director node without its sockets. */
+export interface Director {
+  rest: Handler;
+  trpc: Handler;
+  /** Registers the node and starts its loops. */
+  start(): Promise<void>;
+  /** It listens now. */
+  ready(): void;
+  /** It takes no new connections from now on. */
+  drain(): void;
+  /** Hands over leases and tasks, then ends everything. */
+  stop(): Promise<void>;
+  /** Why the node should get no requests; empty when it should. */
+  readiness(): Promise<string[]>;
+}
+
+/** The composition root: builds every part once. `root` is the folder of the installation (dist, db/migrations, .next). */
+export async function createDirector(config: Config, log: Log, root: string): Promise<Director> {
+  const connections = connect({ url: config.database.url, ca: config.database.ca, poolSize: config.database.pool_size, onConnectionError: (error) => log.debug('database-connection-lost', { error: error.message }) });
+  await migrateDatabase(connections, log, root);
+  const uuid = await directorUuid(connections.db);
+  const blobstore = await openBlobstore(config.blobstore);
+  const node = new NodeRegistration({ name: config.nodeName, url: `https://${advertisedHost(config)}:${config.listen.port}`, roles: [...config.roles], version });
+  const heart = new Heart(connections, log);
+  heart.register(node);
+  const notifications = new Notifications(connections, log);
+  const bus = new Bus({ name: `directorate ${node.name}`, urls: config.nats.urls, ca: config.nats.ca, certificate: config.nats.director.certificate, privateKey: config.nats.director.private_key, log });
+  const agents = new AgentClient({ bus, nodeId: node.id, blobs: blobstore });
+  const renderer = new Renderer({ workerPath: join(root, 'dist', 'render-worker.cjs'), log });
+  const cpis = createCpis({ path: config.cpi.path, preferredApiVersion: config.cpi.preferred_api_version, directorUuid: uuid, environment: { TMPDIR: config.tmp_dir } });
+  const deploys = deployDeps({ config, db: connections.db, blobstore, agents, renderer, cpis, uuid, log });
+  const registry = createCatalogue({ config, deploys, blobstore, agents, cpis });
+  const pool = new WorkerPool(config.workers, (ctx, type, payload) => registry.perform(ctx, type, payload), { connections, notifications, heart, node, blobstore, log, version });
+  const components = createComponents({ db: connections.db, heart, blobstore, onNodeLoss: (type) => registry.onNodeLoss(type) });
+  const runner = new ComponentRunner(components, { connections, notifications, heart, node, log });
+  node.setVitals(() => ({ tasks: pool.size }));
+  const identity = createLocalIdentity(config.auth.users, systemClock);
+  const facts = { name: config.name, uuid, version, cpi: config.cpi.name };
+  const has = (role: Config['roles'][number]) => config.roles.includes(role);
+  return {
+    rest: createRestHandler({
+      db: connections.db, blobstore, identity, clock: systemClock, log,
+      director: {
+        ...facts, revision: '00000000',
+        certificates: [{ name: 'director.ssl.cert', pem: config.listen.certificate }, { name: 'nats.tls.ca', pem: config.nats.ca }, { name: 'nats.tls.director.certificate', pem: config.nats.director.certificate }],
+      },
+    }),
+    trpc: createTrpcHandler({
+      connections, notifications, blobstore, log, node, identity, director: facts,
+      natsStatus: () => ({ servers: config.nats.urls.map((url) => ({ url, connected: bus.status().server === url.replace('nats://', '') })) }),
+      agentState: async (agentId, timeoutMs) => {
+        const state = await agents.agentFor({ id: agentId, name: agentId }, callerWithoutTask(AbortSignal.timeout(timeoutMs))).getState({ timeoutMs });
+        return { jobState: state.job_state, processes: state.processes ?? [] };
+      },
+    }),
+    start: async () => {
+      notifications.start();
+      bus.start();
+      agents.start();
+      await heart.start();
+      if (has('components')) await runner.start();
+      if (has('worker')) pool.start();
+    },
+    ready: () => {
+      node.setState('ready');
+      void heart.beat().catch(() => undefined);
+    },
+    drain: () => {
+      node.setState('draining');
+      void heart.beat().catch(() => undefined);
+    },
+    stop: async () => {
+      await Promise.all([has('components') ? runner.stop() : undefined, has('worker') ? pool.stop() : undefined]);
+      await renderer.stop();
+      agents.stop();
+      await bus.stop();
+      await notifications.stop();
+      await heart.stop();
+      await node.deregister(connections).catch(() => undefined);
+      await connections.close();
+    },
+    readiness: async () => [
+      ...(node.state === 'ready' ? [] : [`node is ${node.state}`]),
+      ...(heart.contactMs() > 0 ? [] : ['no contact with the database']),
+      ...(bus.isConnected() ? [] : ['no contact with NATS']),
+    ],
+  };
+}
+
+async function migrateDatabase(connections: Connections, log: Log, root: string): Promise<void> {
+  const client = await connections.dedicated();
+  try {
+    const { applied } = await migrate(client, await readMigrations(join(root, 'db', 'migrations')));
+    if (applied.length > 0) log.info('migrated', { applied });
+  } finally {
+    await client.end();
+  }
+}
+
+async function directorUuid(db: Database): Promise<string> {
+  await db.execute(sql`INSERT INTO director_settings (key, value) VALUES ('uuid', to_jsonb(gen_random_uuid()::text)) ON CONFLICT DO NOTHING`);
+  const { rows } = await db.execute<{ value: string }>(sql`SELECT value FROM director_settings WHERE key = 'uuid'`);
+  return rows[0]?.value ?? '';
+}
+
+/** Address under which other machines reach this node. */
+function advertisedHost(config: Config): string {
+  if (config.listen.host !== '0.0.0.0' && config.listen.host !== '::') return config.listen.host;
+  return hostAddresses()[0] ?? '127.0.0.1';
+}
+
+/** This host's addresses without loopback and link-local ones: never given to an instance. */
+function hostAddresses(): string[] {
+  return Object.values(networkInterfaces()).flatMap((list) => list ?? []).filter((one) => !one.internal && !one.address.startsWith('169.254.') && !one.address.startsWith('fe80')).map((one) => one.address);
+}
+
+interface DeployParts {
+  config: Config;
+  db: Database;
+  blobstore: Blobstore;
+  agents: AgentClient;
+  renderer: Renderer;
+  cpis: ReturnType<typeof createCpis>;
+  uuid: string;
+  log: Log;
+}
+
+function deployDeps({ config, db, blobstore, agents, renderer, cpis, uuid, log }: DeployParts): DeployDeps {
+  const issuer = createAgentIssuer(config.nats.ca, config.nats.ca_private_key);
+  const agentBlobstores = agentBlobstoreSettings(config);
+  return {
+    db, blobstore, agents, renderer,
+    cpi: createVmCalls(cpis, { maxCreateTries: config.max_vm_create_tries }),
+    nats: {
+      bootstrapCertificate: (agentId) => issuer.bootstrap(agentId),
+      permanentCertificate: (agentId) => issuer.permanent(agentId),
+      awaitAuthorised: (ctx) => awaitAuthorised(db, { signal: ctx.signal, warn: (text) => log.warn('nats-authorisation', { text }) }),
+    },
+    settings: {
+      director: {
+        name: config.name, uuid, dnsDomain: 'bosh', trustedCertsSha1: sha1Hex(''), natsConfigSha1: sha1Hex(config.nats.ca), blobstoreConfigSha1: sha1Hex(JSON.stringify(agentBlobstores)),
+        ownAddresses: async () => hostAddresses(),
+      },
+      maxThreads: config.max_threads, maxVmCreateTries: config.max_vm_create_tries, agentWaitTimeoutMs: config.agent.wait_timeout_s * 1_000, agentEnv: config.agent.env,
+      natsUrls: config.nats.urls, agentBlobstores, shortLivedBootstrapCredentials: config.agent.short_lived_bootstrap_credentials,
+    },
+  };
+}
+
+/** `env.bosh.blobstores` of VMs; credentials are left out where agents get signed URLs. */
+function agentBlobstoreSettings(config: Config): Record<string, unknown>[] {
+  const { blobstore } = config;
+  switch (blobstore.provider) {
+    case 'local':
+      return [{ provider: 'local', options: { blobstore_path: blobstore.path } }];
+    case 's3': {
+      const credentials = blobstore.enable_signed_urls ? {} : { access_key_id: blobstore.access_key_id, secret_access_key: blobstore.secret_access_key };
+      const endpoint = blobstore.endpoint === undefined ? undefined : new URL(blobstore.endpoint);
+      return [{
+        provider: 's3',
+        options: {
+          bucket_name: blobstore.bucket, region: blobstore.region, ...credentials,
+          ...(endpoint ? { host: endpoint.hostname, port: Number(endpoint.port || (endpoint.protocol === 'https:' ? 443 : 80)), use_ssl: endpoint.protocol === 'https:' } : {}),
+        },
+      }];
+    }
+  }
+}
+
+function createCatalogue(parts: { config: Config; deploys: DeployDeps; blobstore: Blobstore; agents: AgentClient; cpis: ReturnType<typeof createCpis> }): Registry {
+  const { config, deploys, blobstore, agents, cpis } = parts;
+  const artifacts = { db: deploys.db, blobstore, cpiFor: cpis.cpiFor, tmpDir: config.tmp_dir };
+  return createRegistry([
+    bind(updateDeployment, deploys),
+    bind(deleteDeploymentTask, deploys),
+    bind(sweepAbandonedVmsTask, deploys),
+    bind(updateRelease, artifacts),
+    bind(updateStemcell, artifacts),
+    bind(deleteRelease, artifacts),
+    bind(deleteStemcell, artifacts),
+    bind(cleanUp, artifacts),
+    bind(retrieveVmStats, {
+      agents,
+      listInstancesWithVms: (deployment, view) => listInstancesWithVms(deploys.db, deployment, view),
+      resultSize: async (taskId) => (await streamSizes(deploys.db, taskId)).result,
+    }),
+  ]);
+}
