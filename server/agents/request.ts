@@ -1,11 +1,8 @@
 import type { Blobstore } from '../blobstore/blobstore';
-import { abortReason } from '../core/clock';
 import { code, DirectorError } from '../core/errors';
-import type { Bus, BusMessage } from '../nats/connection';
-import type { Inbox } from '../nats/inbox';
-import type { AgentCaller, AgentTarget } from './agent';
-import { ruleOf, type Method, type Repeat } from './protocol';
-import { decodeReply, encodeRequest, redactReply, redactRequest, type AgentException } from './wire';
+import { Exchange, type ExchangeDeps, type Outcome, type Request } from './exchange';
+import { ruleOf, type Method } from './protocol';
+import { decodeReply, encodeRequest, type AgentException } from './wire';
 
 /** One finished request, for metrics. */
 export interface AgentRpc {
@@ -14,30 +11,11 @@ export interface AgentRpc {
   outcome: 'ok' | 'exception' | 'timeout' | 'aborted';
 }
 
-export interface RequestDeps {
-  bus: Pick<Bus, 'publish' | 'onConnect'>;
-  inbox: Pick<Inbox, 'open'>;
+export interface RequestDeps extends ExchangeDeps {
   /** For the texts that old agents leave in the blobstore. */
   blobs?: Pick<Blobstore, 'read' | 'delete'> | undefined;
   onRpc?: ((rpc: AgentRpc) => void) | undefined;
 }
-
-export interface Request {
-  target: AgentTarget;
-  caller: AgentCaller;
-  method: Method;
-  args: readonly unknown[];
-  /** Whole patience, ms; default: the method's. */
-  patienceMs?: number | undefined;
-}
-
-/** First repeat of a `cheap` request, and the longest step between repeats. */
-const firstRepeatMs = 1_500;
-const longestRepeatMs = 5_000;
-/** While nobody listens at the agent's subject: it is booting, restarting or looking for another NATS server. */
-const absentMs = { first: 50, longest: 500 };
-/** A `safe` request without an answer is followed by a ping after this time; see `#probe`. */
-const probe = { firstMs: 2_000, longestMs: 16_000, graceMs: 500 };
 
 const brand = Symbol.for('directorate.agent-exception');
 
@@ -88,164 +66,6 @@ export async function sendOnly(deps: RequestDeps, input: Request): Promise<void>
   const { replyTo, close } = deps.inbox.open(input.target.id, () => undefined);
   close();
   deps.bus.publish(`agent.${input.target.id}`, Buffer.from(encodeRequest(input.method, input.args, replyTo)));
-}
-
-type Outcome = { kind: 'reply'; text: string } | { kind: 'timeout' };
-
-/**
- * One question and the waiting for its answer. The reply subject stays the same through every repeat, so the first answer
- * to any of them counts. Repeats happen
- * - when a server says that nobody listens (nothing was delivered): soon, for every method;
- * - when our own connection was made anew: at once, unless the method is `once` and may have been delivered;
- * - without a sign: for `cheap` methods by time, for `safe` ones when a ping sent later is answered first (messages to an agent
- *   keep their order, so the earlier one or its answer is lost).
- */
-class Exchange {
-  readonly #deps: RequestDeps;
-  readonly #input: Request;
-  readonly #repeat: Repeat;
-  readonly #subject: string;
-  readonly #payload: Buffer;
-  readonly #replyTo: string;
-  readonly #close: () => void;
-  readonly #done: Promise<Outcome>;
-  readonly #finish: (outcome: Outcome) => void;
-  readonly #fail: (error: unknown) => void;
-  readonly #probing = new AbortController();
-  #finished = false;
-  #timer: NodeJS.Timeout | undefined;
-  #repeatMs = firstRepeatMs;
-  #absentMs = absentMs.first;
-  #probeMs = probe.firstMs;
-  /** The message may have reached the agent. */
-  #mayBeDelivered = false;
-  #logged = false;
-
-  constructor(deps: RequestDeps, input: Request) {
-    this.#deps = deps;
-    this.#input = input;
-    this.#repeat = ruleOf(input.method).repeat;
-    this.#subject = `agent.${input.target.id}`;
-    let finish: ((outcome: Outcome) => void) | undefined;
-    let fail: ((error: unknown) => void) | undefined;
-    this.#done = new Promise((resolve, reject) => {
-      finish = resolve;
-      fail = reject;
-    });
-    this.#finish = (outcome) => finish?.(outcome);
-    this.#fail = (error) => fail?.(error);
-    const opened = deps.inbox.open(input.target.id, (message) => this.#hear(message));
-    this.#replyTo = opened.replyTo;
-    this.#close = opened.close;
-    this.#payload = Buffer.from(encodeRequest(input.method, input.args, opened.replyTo));
-  }
-
-  async run(): Promise<Outcome> {
-    const { caller, patienceMs, method } = this.#input;
-    const rule = ruleOf(method);
-    const onAbort = () => this.#fail(abortReason(caller.signal));
-    caller.signal.addEventListener('abort', onAbort, { once: true });
-    const forget = this.#deps.bus.onConnect(() => this.#reconnected());
-    const patience = setTimeout(() => this.#finish({ kind: 'timeout' }), patienceMs ?? rule.tryMs * rule.tries);
-    try {
-      if (caller.signal.aborted) onAbort();
-      else this.#send();
-      const outcome = await this.#done;
-      // After a pause of this process its timers fire before its mail is read: a lost right tells more than a timeout.
-      if (outcome.kind === 'timeout') await caller.fence();
-      return outcome;
-    } finally {
-      this.#finished = true;
-      clearTimeout(patience);
-      clearTimeout(this.#timer);
-      this.#probing.abort(new Error('answered'));
-      forget();
-      caller.signal.removeEventListener('abort', onAbort);
-      this.#close();
-    }
-  }
-
-  #send(): void {
-    clearTimeout(this.#timer);
-    this.#input.caller.fence().then(
-      () => this.#publish(),
-      (error: unknown) => this.#fail(error),
-    );
-  }
-
-  #publish(): void {
-    if (this.#finished) return;
-    try {
-      if (!this.#deps.bus.publish(this.#subject, this.#payload, this.#replyTo)) return;
-    } catch (error) {
-      return this.#fail(error);
-    }
-    this.#mayBeDelivered = true;
-    this.#logSent();
-    if (this.#repeat === 'cheap') {
-      this.#sendAfter(this.#repeatMs);
-      this.#repeatMs = Math.min(this.#repeatMs * 2, longestRepeatMs);
-    } else if (this.#repeat === 'safe') {
-      this.#after(this.#probeMs, () => this.#probe());
-      this.#probeMs = Math.min(this.#probeMs * 2, probe.longestMs);
-    }
-  }
-
-  #hear(message: BusMessage): void {
-    if (this.#finished) return;
-    if (message.noResponders) {
-      this.#mayBeDelivered = false;
-      this.#sendAfter(this.#absentMs);
-      this.#absentMs = Math.min(this.#absentMs * 2, absentMs.longest);
-      return;
-    }
-    const text = Buffer.from(message.data).toString('utf8');
-    if (!ruleOf(this.#input.method).quiet) this.#input.caller.log.debug(`RECEIVED: ${message.subject} ${redactReply(text)}`);
-    this.#finish({ kind: 'reply', text });
-  }
-
-  #reconnected(): void {
-    if (this.#finished || (this.#repeat === 'once' && this.#mayBeDelivered)) return;
-    this.#repeatMs = firstRepeatMs;
-    this.#send();
-  }
-
-  /** Is the agent there, and has it (or the network) forgotten the request? */
-  #probe(): void {
-    const caller = withSignal(this.#input.caller, AbortSignal.any([this.#input.caller.signal, this.#probing.signal]));
-    request({ ...this.#deps, onRpc: undefined }, { target: this.#input.target, caller, method: 'ping', args: [], patienceMs: 2 ** 30 }).then(
-      () => this.#sendAfter(probe.graceMs),
-      () => undefined,
-    );
-  }
-
-  #sendAfter(ms: number): void {
-    this.#after(ms, () => this.#send());
-  }
-
-  #after(ms: number, work: () => void): void {
-    clearTimeout(this.#timer);
-    if (!this.#finished) this.#timer = setTimeout(work, ms);
-  }
-
-  /** Once for as long as the agent is absent: while a VM boots the same message goes out many times. */
-  #logSent(): void {
-    const { method, args, caller } = this.#input;
-    if (ruleOf(method).quiet || (this.#logged && this.#absentMs > absentMs.first)) return;
-    this.#logged = true;
-    caller.log.debug(`SENT: ${this.#subject} ${redactRequest(method, args, this.#replyTo)}`);
-  }
-}
-
-function withSignal(caller: AgentCaller, signal: AbortSignal): AgentCaller {
-  return {
-    signal,
-    log: caller.log,
-    fence: () => caller.fence(),
-    remembered: (key) => caller.remembered(key),
-    remember: (key, value) => caller.remember(key, value),
-    uncancellable: () => caller.uncancellable(),
-  };
 }
 
 /** Message, then backtrace, then the text that an old agent left in the blobstore (which is deleted, read or not). */

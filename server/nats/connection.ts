@@ -1,7 +1,7 @@
-import { checkServerIdentity, type PeerCertificate } from 'node:tls';
-import { connect, type NatsConnection, type NodeConnectionOptions, type Status, type Subscription } from '@nats-io/transport-node';
+import type { NatsConnection, Status, Subscription } from '@nats-io/transport-node';
 import { sleep } from '../core/clock';
 import type { Log } from '../core/log';
+import { connectOnce, connectionOptions, retryMs, type BusCredentials } from './connect';
 
 /**
  * A connection to the NATS cluster. It goes on for ever: another server is tried within a few hundred ms when one is lost,
@@ -9,17 +9,7 @@ import type { Log } from '../core/log';
  * and a message under way when a server dies may be lost in either direction. Whoever asks must be able to ask again.
  */
 
-export interface BusOptions {
-  /** Shown by the NATS servers' monitoring, e.g. `directorate A`. */
-  name: string;
-  /** `nats://host:port` of every server. */
-  urls: readonly string[];
-  /** PEM of the CA that signed the servers' certificates. */
-  ca: string;
-  /** PEM of the client certificate: its subject is the NATS user. */
-  certificate: string;
-  /** PEM of its key. */
-  privateKey: string;
+export interface BusOptions extends BusCredentials {
   log: Log;
 }
 
@@ -57,8 +47,6 @@ interface Interest {
   handler: (message: BusMessage) => void;
   subscription: Subscription | undefined;
 }
-
-const retryMs = 250;
 
 export class Bus {
   readonly #options: BusOptions;
@@ -133,7 +121,7 @@ export class Bus {
     let lastFailure = '';
     while (!signal.aborted) {
       try {
-        await this.#hold(await connectUntil(options, signal));
+        await this.#hold(await connectOnce(options, signal));
         lastFailure = '';
       } catch (error) {
         if (signal.aborted) break;
@@ -208,63 +196,4 @@ export class Bus {
       },
     });
   }
-}
-
-/** Connects once; a stop does not wait for a server that hangs. */
-async function connectUntil(options: NodeConnectionOptions, signal: AbortSignal): Promise<NatsConnection> {
-  const connecting = connect(options);
-  let onAbort: (() => void) | undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-  });
-  try {
-    const connection = await Promise.race([connecting, aborted]);
-    if (!signal.aborted) return connection;
-    throw signal.reason;
-  } catch (error) {
-    if (signal.aborted) connecting.then((late) => late.close(), () => undefined);
-    throw error;
-  } finally {
-    if (onAbort) signal.removeEventListener('abort', onAbort);
-  }
-}
-
-/**
- * A hung server is noticed by two unanswered pings (about 5 s), a redial of it is given up after 1.5 s.
- * Every client begins at another server, so that the load is spread; from there the order is fixed.
- */
-function connectionOptions(options: BusOptions): NodeConnectionOptions {
-  const start = Math.floor(Math.random() * options.urls.length);
-  return {
-    name: options.name,
-    servers: [...options.urls.slice(start), ...options.urls.slice(0, start)],
-    noRandomize: true,
-    ignoreClusterUpdates: true,
-    timeout: 1_500,
-    pingInterval: 2_000,
-    maxPingOut: 2,
-    reconnect: true,
-    maxReconnectAttempts: -1,
-    reconnectTimeWait: retryMs,
-    reconnectJitter: 50,
-    reconnectJitterTLS: 50,
-    // Users change while we run: a refusal now does not mean a refusal a second later.
-    ignoreAuthErrorAbort: true,
-    tls: { ca: options.ca, cert: options.certificate, key: options.privateKey, ...serverCheck(options.urls) },
-  };
-}
-
-/**
- * The certificate must name one of the configured hosts. The client library knows no server name for an address
- * without a name and would compare with `localhost`.
- */
-function serverCheck(urls: readonly string[]): { checkServerIdentity: (name: string, certificate: PeerCertificate) => Error | undefined } {
-  const hosts = urls.map((url) => new URL(url).hostname.replace(/^\[(.*)\]$/, '$1'));
-  return {
-    checkServerIdentity: (name, certificate) => {
-      if (hosts.some((host) => checkServerIdentity(host, certificate) === undefined)) return undefined;
-      return checkServerIdentity(hosts[0] ?? name, certificate);
-    },
-  };
 }
