@@ -206,7 +206,7 @@ class WorkerVms {
     const { compilation, deployment, tags } = this.#plan;
     const uuid = randomUUID();
     const group = `compilation-${uuid}`;
-    const { instanceId, networks } = await this.#networks.reserve(this.#ctx, this.#deps, async (tx) => {
+    const { instanceId, networks } = await this.#networks.reserve(this.#ctx, async (tx) => {
       const ids = await createInstances(tx, [{ uuid, deploymentId: this.#deploymentId, job: group, index: 0, az: compilation.az, bootstrap: false, compilation: true, spec: { stemcell: { cid: stemcell.cid } } }]);
       return ids.get(uuid) ?? 0;
     });
