@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
-import { existsSync, lstatSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, lstatSync, readlinkSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -9,7 +9,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { sha1Hex, sha256Hex } from '../../server/core/digest';
 import { silentLog } from '../../server/core/log';
 import { Agent, type AgentParts } from '../../server/local/agent/agent';
-import { isAlive } from '../../server/local/agent/proc';
+import { isAlive, readText } from '../../server/local/agent/proc';
 import { packTgz, type TarEntry } from '../../server/local/samples/tarball';
 import { eventually, readTarEntry } from '../support/local-cloud';
 
@@ -122,7 +122,20 @@ async function specOf(jobs: Record<string, JobSource>, over: object = {}): Promi
   };
 }
 
-const pidOf = (name: string) => Number(readFileSync(join(base, 'sys', 'run', name, `${name}.pid`), 'utf8'));
+/** What the pidfile says; undefined while there is none. */
+function pidOf(name: string): number | undefined {
+  const text = readText(join(base, 'sys', 'run', name, `${name}.pid`));
+  return text === undefined ? undefined : Number(text);
+}
+
+/** The pidfile's process, which must be there. */
+function livePid(name: string): number {
+  const pid = pidOf(name);
+  if (pid === undefined || !isAlive(pid)) throw new Error(`${name} does not run`);
+  return pid;
+}
+
+const isRestarted = async (name: string, before: number) => pidOf(name) !== before && (await jobState()) === 'running';
 const jobState = async () => (await call<{ job_state: string }>('get_state')).job_state;
 
 describe('the protocol', () => {
@@ -179,15 +192,15 @@ describe('jobs', () => {
     const state = await call<{ processes: unknown[] }>('get_state');
     expect(state.processes).toEqual(['store', 'front'].map((name) => ({ name, state: 'running', uptime: { secs: expect.any(Number) }, mem: { kb: expect.any(Number), percent: expect.any(Number) }, cpu: { total: expect.any(Number) } })));
 
-    const before = pidOf('front');
+    const before = livePid('front');
     process.kill(before, 'SIGKILL');
-    await eventually(async () => pidOf('front') !== before && (await jobState()) === 'running', 'the killed process was started again');
+    await eventually(() => isRestarted('front', before), 'the killed process was started again');
 
     const next = { ...spec, configuration_hash: 'other', job: { ...(spec.job as object), version: 'v2' }, packages: {} };
     expect(await call('drain', ['update', next])).toBe(0);
     expect((await readFile(join(base, 'sys', 'log', 'drain.log'), 'utf8')).split('\n')).toEqual(['job_changed hash_changed', 'job_check_status hash_unchanged', '']);
     expect(await jobState()).toBe('failing');
-    const pids = [pidOf('front'), pidOf('store')];
+    const pids = [livePid('front'), livePid('store')];
     expect(await call('stop')).toBe('stopped');
     expect(pids.map((pid) => isAlive(pid))).toEqual([false, false]);
     expect(await jobState()).toBe('stopped');
@@ -198,13 +211,13 @@ describe('jobs', () => {
     await call('apply', [await specOf({ solo: { monit: monit('solo'), files: [script('bin/ctl', ctl('solo'))] } })]);
     await call('start');
     await eventually(async () => (await jobState()) === 'running', 'it runs');
-    const pid = pidOf('solo');
+    const pid = livePid('solo');
     await agent.stop();
     await boot();
     expect(await jobState()).toBe('running');
     expect(pidOf('solo')).toBe(pid);
     process.kill(pid, 'SIGKILL');
-    await eventually(async () => pidOf('solo') !== pid && (await jobState()) === 'running', 'it is still supervised');
+    await eventually(() => isRestarted('solo', pid), 'it is still supervised');
   });
 
   it('are failing when their process does not come up, and starting meanwhile', async () => {
