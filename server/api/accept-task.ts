@@ -36,7 +36,7 @@ export async function acceptTask(deps: ApiDeps, request: ApiRequest, prepare: (t
 }
 
 /** As `acceptTask`; tells also whether the request repeats one whose task exists already. */
-export async function acceptOnce(deps: ApiDeps, request: ApiRequest, prepare: (tx: Tx) => Promise<AcceptedWork>): Promise<{ reply: Reply; repeated: boolean }> {
+export async function acceptOnce(deps: ApiDeps, request: ApiRequest, prepare: (tx: Tx) => Promise<AcceptedWork>): Promise<{ reply: Reply; taskId: number; repeated: boolean }> {
   const accepted = await deps.db.transaction(async (tx) => {
     const work = await prepare(tx);
     const user = request.principal.username;
@@ -51,7 +51,7 @@ export async function acceptOnce(deps: ApiDeps, request: ApiRequest, prepare: (t
   const { requestId } = accepted;
   const reply = redirectToTask(accepted.id, request.method);
   if (requestId !== undefined) reply.onSent = () => markAnsweredLater(deps, requestId);
-  return { reply, repeated: accepted.repeated };
+  return { reply, taskId: accepted.id, repeated: accepted.repeated };
 }
 
 /** Identifies a request by who asks for what; headers do not count. */

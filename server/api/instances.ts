@@ -38,7 +38,7 @@ export async function show(deps: ApiDeps, request: ApiRequest): Promise<Reply> {
 }
 
 /** The instance that `:id` names by UUID or index. Throws 70002 for what is neither, 70001 when there is none. */
-async function getInstance(deps: ApiDeps, request: ApiRequest, group: string): Promise<{ id: number; uuid: string; index: number; state: string }> {
+export async function getInstance(deps: ApiDeps, request: ApiRequest, group: string): Promise<{ id: number; uuid: string; index: number; state: string }> {
   const deployment = deploymentOf(request);
   const id = request.param('id');
   if (!/^(\d+|[0-9A-Fa-f]{8}-[0-9A-Fa-f-]{27})$/.test(id)) throw new DirectorError(code.instanceInvalidIndex, `Invalid instance index or id '${id}'`);

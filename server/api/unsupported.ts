@@ -1,0 +1,55 @@
+import { notSupported } from '../core/errors';
+import { getInstance } from './instances';
+import type { Handler, Route } from './route';
+
+/** Parts of BOSH's API that this version refuses, so that no client believes something has happened. */
+
+function refuse(what: string): Handler {
+  return async () => {
+    throw notSupported(what);
+  };
+}
+
+/** As `refuse`, once the instance is known to exist. */
+function refuseOnInstance(what: string): Handler {
+  return async (deps, request) => {
+    await getInstance(deps, request, request.param('job'));
+    throw notSupported(what);
+  };
+}
+
+const states = "Changing the state of instances without a deploy (start, stop, restart, recreate); change 'instances' or deploy with --recreate instead";
+
+export const unsupportedRoutes: readonly Route[] = [
+  { method: 'PUT', path: '/deployments/:deployment/jobs/:job', media: 'text/yaml', permission: 'dep:admin', handler: refuse(states) },
+  { method: 'PUT', path: '/deployments/:deployment/jobs/:job/:id', media: 'text/yaml', permission: 'dep:admin', handler: refuseOnInstance(states) },
+  { method: 'POST', path: '/deployments/:deployment/instance_groups/:job/:id/actions/:action', permission: 'dep:admin', handler: refuseOnInstance(states) },
+  { method: 'GET', path: '/deployments/:deployment/jobs/:job/:id/logs', permission: 'dep:admin', handler: refuse('Fetching logs') },
+  { method: 'POST', path: '/deployments/:deployment/ssh', media: 'application/json', permission: 'dep:admin', handler: refuse('SSH to instances') },
+  { method: 'POST', path: '/deployments/:deployment/errands/:errand/runs', permission: 'dep:admin', handler: refuse('Running errands') },
+  { method: 'POST', path: '/deployments/:deployment/snapshots', permission: 'dep:admin', handler: refuse('Taking snapshots') },
+  { method: 'POST', path: '/deployments/:deployment/jobs/:job/:id/snapshots', permission: 'dep:admin', handler: refuseOnInstance('Taking snapshots') },
+  { method: 'DELETE', path: '/deployments/:deployment/snapshots', permission: 'dep:admin', handler: refuse('Deleting snapshots') },
+  { method: 'DELETE', path: '/deployments/:deployment/snapshots/:cid', permission: 'dep:admin', handler: refuse('Deleting snapshots') },
+  { method: 'POST', path: '/deployments/:deployment/scans', permission: 'dep:admin', handler: refuse('Cloud check') },
+  { method: 'GET', path: '/deployments/:deployment/problems', permission: 'dep:admin', handler: refuse('Cloud check') },
+  { method: 'PUT', path: '/deployments/:deployment/problems', media: 'application/json', permission: 'dep:admin', handler: refuse('Cloud check') },
+  { method: 'PUT', path: '/deployments/:deployment/scan_and_fix', media: 'application/json', permission: 'dep:admin', handler: refuse('Scan and fix') },
+  { method: 'POST', path: '/releases/export', media: 'application/json', permission: 'admin', handler: refuse('Exporting releases') },
+  { method: 'DELETE', path: '/disks/:cid', permission: 'admin', handler: refuse('Deleting and orphaning disks') },
+  { method: 'DELETE', path: '/orphan_disks/:cid', permission: 'admin', handler: refuse('Deleting disks') },
+  { method: 'PUT', path: '/disks/:cid/attachments', permission: 'admin', handler: refuse('Attaching disks') },
+  { method: 'DELETE', path: '/vms/:cid', permission: 'admin', handler: refuse('Deleting single VMs; deploy with --recreate or --fix instead') },
+  { method: 'DELETE', path: '/networks/:name', permission: 'admin', handler: refuse('Deleting networks') },
+  { method: 'POST', path: '/dynamic_disks', media: 'application/json', permission: 'dyn:create', handler: refuse('Dynamic disks') },
+  { method: 'POST', path: '/dynamic_disks/provide', media: 'application/json', permission: 'dyn:provide', handler: refuse('Dynamic disks') },
+  { method: 'POST', path: '/dynamic_disks/:name/attach', media: 'application/json', permission: 'dyn:attach', handler: refuse('Dynamic disks') },
+  { method: 'POST', path: '/dynamic_disks/:name/detach', permission: 'dyn:detach', handler: refuse('Dynamic disks') },
+  { method: 'DELETE', path: '/dynamic_disks/:name', permission: 'dyn:delete', handler: refuse('Dynamic disks') },
+  { method: 'GET', path: '/link_providers', permission: 'read_link', handler: refuse('Listing links') },
+  { method: 'GET', path: '/link_consumers', permission: 'read_link', handler: refuse('Listing links') },
+  { method: 'GET', path: '/links', permission: 'read_link', handler: refuse('Listing links') },
+  { method: 'GET', path: '/link_address', permission: 'read_link', handler: refuse('Addresses of links') },
+  { method: 'POST', path: '/links', media: 'application/json', permission: 'create_link', handler: refuse('External links') },
+  { method: 'DELETE', path: '/links/:id', permission: 'delete_link', handler: refuse('External links') },
+];
