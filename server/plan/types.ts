@@ -172,6 +172,8 @@ export interface RecordedState {
     /** Resolved manifest of the last successful deploy; null before the first. */
     manifest: Hash | null;
     tags: Record<string, string>;
+    /** Teams that own the deployment. */
+    teams?: readonly string[];
   };
   /** All instances of the deployment, compilation workers excepted. */
   instances: readonly RecordedInstance[];
@@ -228,7 +230,7 @@ export interface GroupNetwork {
   name: string;
   /** Single addresses in the order of the manifest; undefined when allotted dynamically. */
   staticIps?: readonly string[];
-  /** Of `addressable`, `dns`, `gateway`; sorted. */
+  /** Of `addressable`, `dns`, `gateway`; sorted; empty when the network is the default of nothing. */
   defaultFor: readonly string[];
   network: Network;
 }
@@ -327,6 +329,8 @@ export interface NetworkedInstance extends PlacedInstance {
   /** Network name to settings, in the order of the manifest. */
   networks: Readonly<Record<string, NetworkSettings>>;
   reservations: ReservationPlan;
+  /** Why the VM cannot keep its networks; empty when it can. */
+  networkChanges: readonly string[];
 }
 
 export interface NetworkedGroup {
@@ -397,7 +401,7 @@ export interface InstancePlan {
   changes: readonly Change[];
   /** It has no VM and shall have one. */
   needsVm: boolean;
-  /** It has a VM that must be replaced. */
+  /** It has a VM that must be replaced; never while it is stopped. */
   needsRecreate: boolean;
   /** Only metadata or DNS follow: no drain, no apply. */
   minimal: boolean;

@@ -1,0 +1,101 @@
+import type { CloudConfig } from '../configs/cloud-config';
+import { notSupported } from '../core/errors';
+import type { Hash } from '../core/yaml';
+import { decideChanges, desiredState, requestedState } from './changes';
+import { resolve } from './instance-groups';
+import { network } from './networks';
+import { place } from './placement';
+import { addressOf } from './specs';
+import type { CompilationPlan, DeployRequest, GroupPlan, InstancePlan, NetworkedGroup, NetworkedInstance, Networked, ObsoletePlan, Plan, PlanInput, RecordedInstance, RequestedState, Resolved, ResolvedGroup } from './types';
+
+/**
+ * What a deploy will do, from what was asked and what is recorded. Pure: the same input (and the same `newUuid`) gives
+ * the same plan, and nothing is done or recorded. Throws DirectorError with BOSH's code for whatever a manifest or cloud
+ * config gets wrong, and a "not supported" error naming the key of a feature that is not built yet.
+ */
+export function buildPlan(input: PlanInput): Plan {
+  const resolved = resolve(input);
+  const placed = place(resolved);
+  return plan(network(placed));
+}
+
+function plan({ placed, groups }: Networked): Plan {
+  const { resolved, removed } = placed;
+  const { state, request } = resolved.input;
+  return {
+    deployment: state.deployment.name,
+    firstDeploy: state.deployment.manifest === null,
+    dryRun: request.dryRun ?? false,
+    manifest: resolved.resolvedManifest,
+    tags: resolved.tags,
+    releases: resolved.releases,
+    stemcells: resolved.stemcells,
+    groups: groups.map((group) => planGroup(group, resolved)),
+    removed: removed.map((instance) => obsolete(instance, 'group removed', request)),
+    packages: resolved.packages,
+    compilation: planCompilation(resolved.cloudConfig),
+    azs: resolved.cloudConfig.azs,
+    initialDeployAzUpdateStrategy: resolved.manifest.update.initialDeployAzUpdateStrategy,
+    director: state.director,
+    warnings: [...resolved.warnings, ...ignoredWarnings(state.instances)],
+  };
+}
+
+function planGroup(networked: NetworkedGroup, resolved: Resolved): GroupPlan {
+  const { group } = networked;
+  return {
+    name: group.name, lifecycle: group.lifecycle, serial: group.update.serial, update: group.update, azs: group.azs, jobs: group.jobs, stemcell: group.stemcell,
+    instances: networked.instances.map((instance) => planInstance(group, instance, resolved)),
+    obsolete: networked.obsolete.map((instance) => obsolete(instance, 'not needed', resolved.input.request)),
+  };
+}
+
+function planInstance(group: ResolvedGroup, instance: NetworkedInstance, resolved: Resolved): InstancePlan {
+  const { request, state } = resolved.input;
+  const { uuid, index, az, bootstrap, existing, networks, reservations } = instance;
+  const requested = requestOf(group, existing, request);
+  const undecided = {
+    uuid, group: group.name, index, az, bootstrap, isNew: existing === undefined, existing, desiredState: desiredState(existing, requested),
+    networks, address: addressOf(networks), reservations, cloudProperties: cloudPropertiesOf(group, az, resolved.cloudConfig), env: group.env, stemcell: group.stemcell,
+    vmType: group.vmType, jobs: group.jobs, packages: group.packages, update: group.update, lifecycle: group.lifecycle,
+    tags: { ...resolved.tags, ...group.tags }, disks: [] as const, skipDrain: skipsDrain(group.name, request),
+  };
+  return decideChanges(undecided, {
+    state, requested, recreate: request.recreate ?? false, recreateVmsCreatedBefore: request.recreateVmsCreatedBefore,
+    networkChanges: instance.networkChanges, tags: resolved.tags,
+  });
+}
+
+/** A request's state for all groups is given under `*`. */
+function requestOf(group: ResolvedGroup, existing: RecordedInstance | undefined, request: DeployRequest): RequestedState | undefined {
+  const groupState = request.groupStates?.[group.name] ?? request.groupStates?.['*'] ?? group.state;
+  const requested = requestedState(existing, { instance: { ...group.instanceStates, ...request.instanceStates?.[group.name] }, group: groupState });
+  if (requested === 'detached' || existing?.state === 'detached') throw notSupported(`The state 'detached' (of instance group '${group.name}')`);
+  return requested;
+}
+
+/** AZ, then VM type, then every extension; later ones win key by key. */
+function cloudPropertiesOf(group: ResolvedGroup, az: string | null, cloudConfig: CloudConfig): Hash {
+  const ofAz = cloudConfig.azs.find(({ name }) => name === az)?.cloudProperties;
+  return Object.assign({}, ofAz, group.vmType.cloudProperties, ...group.vmExtensions.map((extension) => extension.cloudProperties)) as Hash;
+}
+
+function planCompilation(cloudConfig: CloudConfig): CompilationPlan {
+  const { workers, reuseVms, orphanWorkers, az, network: on, vmType, vmExtensions, cloudProperties, env } = cloudConfig.compilation;
+  const ofAz = cloudConfig.azs.find(({ name }) => name === az)?.cloudProperties;
+  const own = vmType?.cloudProperties ?? cloudProperties;
+  const merged = Object.assign({}, ofAz, own, ...vmExtensions.map((extension) => extension.cloudProperties)) as Hash;
+  return { workers, reuseVms, orphanWorkers, az, network: on, env, vmType: { name: vmType?.name ?? '', cloudProperties: own }, cloudProperties: merged };
+}
+
+function obsolete(instance: RecordedInstance, reason: ObsoletePlan['reason'], request: DeployRequest): ObsoletePlan {
+  return { instance, group: instance.group, reason, skipDrain: skipsDrain(instance.group, request) };
+}
+
+function skipsDrain(group: string, { skipDrain }: DeployRequest): boolean {
+  return skipDrain === '*' || (skipDrain ?? []).includes(group);
+}
+
+function ignoredWarnings(instances: readonly RecordedInstance[]): string[] {
+  return instances.some((instance) => instance.ignore) ? ['You have ignored instances. They will not be changed.'] : [];
+}

@@ -1,0 +1,242 @@
+import { compareText } from '../core/collections';
+import { code, DirectorError } from '../core/errors';
+import type { FullSpec, InstanceState, JobSpec, PackageSpec } from '../instances/instance';
+import { differingPaths, sameValue } from './compare';
+import { jobSpec } from './specs';
+import { changeKinds, type Change, type ChangeKind, type CompiledBuild, type CompleteInstancePlan, type InstancePlan, type Plan, type RecordedInstance, type RecordedState, type RenderedHashes, type RenderedInstancePlan, type RequestedState, type RequirementKey } from './types';
+
+/**
+ * Why an instance is touched, and how deeply.
+ * Rules: cloudfoundry/bosh src/bosh-director/lib/bosh/director/deployment_plan/instance_plan.rb.
+ */
+
+/** An instance plan before its changes are known. */
+export type Undecided = Omit<InstancePlan, 'changes' | 'needsVm' | 'needsRecreate' | 'minimal'>;
+
+/** What was asked for beside the manifest. */
+export interface Wishes {
+  state: RecordedState;
+  requested: RequestedState | undefined;
+  recreate: boolean;
+  recreateVmsCreatedBefore?: string;
+  networkChanges: readonly string[];
+  /** Tags of the deployment. */
+  tags: Record<string, string>;
+}
+
+/** Completes an instance plan with everything but `packages` and `configuration`, which rendering and compiling decide. */
+export function decideChanges(instance: Undecided, wishes: Wishes): InstancePlan {
+  if (instance.existing?.ignore) return { ...instance, changes: [], needsVm: false, needsRecreate: false, minimal: false };
+  const found: Partial<Record<ChangeKind, string[]>> = {
+    dirty: dirty(instance),
+    restart: wishes.requested === 'restart' ? ['a restart was asked for'] : [],
+    recreate: recreate(instance, wishes),
+    cloud_properties: cloudProperties(instance),
+    stemcell: stemcell(instance),
+    env: env(instance),
+    network: network(instance, wishes.networkChanges),
+    job: job(instance),
+    state: stateReasons(instance),
+    ...configs(instance, wishes.state.director),
+    tags: tags(instance, wishes),
+  };
+  return judge(instance, toChanges(found));
+}
+
+/** Adds the change `configuration` where rendered templates differ from what the instance runs. */
+export function withRendered<I extends InstancePlan>(plan: Plan<I>, hashes: ReadonlyMap<string, RenderedHashes>): Plan<I & RenderedInstancePlan> {
+  return mapInstances(plan, (instance) => {
+    const rendered = hashes.get(instance.uuid) ?? { templateHashes: {} };
+    return judge({ ...instance, rendered }, merged(instance, 'configuration', configuration(instance, rendered)));
+  });
+}
+
+/** Adds the change `packages` where compiled packages differ from what the instance runs. Throws when a build is missing. */
+export function withCompiled<I extends RenderedInstancePlan>(plan: Plan<I>, builds: ReadonlyMap<RequirementKey, CompiledBuild>): Plan<I & CompleteInstancePlan> {
+  const requirements = new Map(plan.packages.map((requirement) => [requirement.key, requirement]));
+  const specOf = (key: RequirementKey): PackageSpec => {
+    const requirement = requirements.get(key);
+    const build = builds.get(key) ?? requirement?.compiled;
+    if (!requirement || !build) throw new Error(`package ${key} is not compiled`);
+    const { name, version } = requirement.package;
+    return { name, version: `${version}.${build.build}`, sha1: build.sha1, blobstore_id: build.blobstoreId };
+  };
+  return mapInstances(plan, (instance) => {
+    const packageSpecs = Object.fromEntries(instance.packages.map(({ name, requirement }) => [name, specOf(requirement)]));
+    return judge({ ...instance, packageSpecs }, merged(instance, 'packages', packages(instance, packageSpecs)));
+  });
+}
+
+function mapInstances<I extends InstancePlan, J extends InstancePlan>(plan: Plan<I>, change: (instance: I) => J): Plan<J> {
+  return { ...plan, groups: plan.groups.map((group) => ({ ...group, instances: group.instances.map(change) })) };
+}
+
+function merged(instance: InstancePlan, kind: ChangeKind, reasons: string[]): Change[] {
+  if (instance.existing?.ignore) return [];
+  const others = instance.changes.filter((change) => change.kind !== kind);
+  const all = reasons.length > 0 ? [...others, { kind, reasons }] : others;
+  return all.toSorted((a, b) => changeKinds.indexOf(a.kind) - changeKinds.indexOf(b.kind));
+}
+
+function toChanges(found: Partial<Record<ChangeKind, string[]>>): Change[] {
+  return changeKinds.flatMap((kind) => (found[kind]?.length ? [{ kind, reasons: found[kind] }] : []));
+}
+
+const recreating: ReadonlySet<ChangeKind> = new Set(['recreate', 'cloud_properties', 'stemcell', 'env', 'network']);
+
+/** What follows from the changes. */
+function judge<U extends Undecided>(instance: U, changes: Change[]): U & Pick<InstancePlan, 'changes' | 'needsVm' | 'needsRecreate' | 'minimal'> {
+  const hasVm = instance.existing?.vm !== undefined;
+  const isDetached = instance.desiredState === 'detached';
+  return {
+    ...instance,
+    changes,
+    needsVm: !hasVm && !isDetached && !instance.existing?.ignore,
+    // A stopped instance keeps its VM until it is started.
+    needsRecreate: hasVm && instance.desiredState === 'started' && changes.some((change) => recreating.has(change.kind)),
+    minimal: isMinimal(changes.map((change) => change.kind)),
+  };
+}
+
+/** Only DNS or metadata follow: exactly these two, or one of them first of at most two. */
+function isMinimal(kinds: readonly ChangeKind[]): boolean {
+  return kinds.length > 0 && kinds.length <= 2 && (kinds[0] === 'dns' || kinds[0] === 'tags');
+}
+
+function dirty({ existing }: Undecided): string[] {
+  if (!existing) return ['it is a new instance'];
+  return existing.updateCompleted ? [] : ['its last update was not finished'];
+}
+
+function recreate(instance: Undecided, wishes: Wishes): string[] {
+  const { existing } = instance;
+  if (existing?.agentState?.jobState === 'unresponsive') return ['its agent does not answer'];
+  if (!wishes.recreate && wishes.requested !== 'recreate') return [];
+  const before = wishes.recreateVmsCreatedBefore;
+  if (before === undefined) return ['a recreation was asked for'];
+  if (!existing?.updateCompleted) return ['a recreation was asked for and its last update was not finished'];
+  const createdAt = existing.vm?.createdAt;
+  if (createdAt === undefined) return ['a recreation was asked for and the age of its VM is unknown'];
+  return instant(createdAt) < instant(before) ? [`its VM was made before ${before}`] : [];
+}
+
+function instant(text: string): number {
+  const time = Date.parse(text);
+  if (Number.isNaN(time)) throw new DirectorError(code.validationInvalidValue, `'${text}' is no point in time; give it as in 2026-01-31T12:00:00Z`);
+  return time;
+}
+
+function cloudProperties({ existing, cloudProperties: wanted }: Undecided): string[] {
+  if (!existing) return [];
+  const present = existing.cloudProperties ?? existing.spec?.vm_type?.cloud_properties ?? {};
+  return existing.vm ? differingPaths(present, wanted).map((path) => `cloud property ${path || '(all)'}`) : [];
+}
+
+function stemcell({ existing, stemcell: wanted }: Undecided): string[] {
+  const present = existing?.spec?.stemcell;
+  if (!present || (present.name === wanted.name && present.version === wanted.version)) return [];
+  const text = (one: { name: string; version: string }) => (present.name === wanted.name ? one.version : `${one.name}/${one.version}`);
+  return [`stemcell ${text(present)} → ${text(wanted)}`];
+}
+
+function env({ existing, env: wanted }: Undecided): string[] {
+  const present = existing?.spec?.env;
+  return present ? differingPaths(present, wanted).map((path) => `env ${path || '(all)'}`) : [];
+}
+
+function network({ existing, networks }: Undecided, networkChanges: readonly string[]): string[] {
+  const present = existing?.spec?.networks;
+  const settings = present && Object.keys(present).length > 0 ? differingPaths(present, networks).map((path) => `network setting ${path}`) : [];
+  return networkChanges.length > 0 ? [...networkChanges] : settings;
+}
+
+function job({ existing, group, jobs }: Undecided): string[] {
+  const present = existing?.spec?.job;
+  const wanted = jobSpec(group, jobs);
+  if (present && sameJob(present, wanted)) return [];
+  if (!present) return wanted || existing?.spec?.job !== null ? ['its jobs were never installed'] : [];
+  return jobReasons(present, wanted);
+}
+
+function sameJob(present: JobSpec, wanted: JobSpec | null): boolean {
+  const comparable = (spec: JobSpec) => ({ name: spec.name, templates: spec.templates.toSorted((a, b) => compareText(a.name, b.name)) });
+  return wanted !== null && sameValue(comparable(present), comparable(wanted));
+}
+
+function jobReasons(present: JobSpec, wanted: JobSpec | null): string[] {
+  const before = new Map(present.templates.map((template) => [template.name, template]));
+  const after = new Map((wanted?.templates ?? []).map((template) => [template.name, template]));
+  const added = [...after.keys()].filter((name) => !before.has(name)).map((name) => `job ${name} is added`);
+  const removed = [...before.keys()].filter((name) => !after.has(name)).map((name) => `job ${name} is removed`);
+  const updated = [...after].flatMap(([name, template]) => (before.has(name) && !sameValue(before.get(name), template) ? [`job ${name} has a new version`] : []));
+  const all = [...added, ...removed, ...updated];
+  return all.length > 0 ? all : ['its instance group has another name'];
+}
+
+function stateReasons({ existing, desiredState }: Undecided): string[] {
+  if (!existing) return ['it is to be started'];
+  const agent = existing.agentState?.jobState ?? '';
+  if (desiredState === 'detached' && existing.state !== 'detached') return [`state ${existing.state} → detached`];
+  if (agent === 'unresponsive') return ['its agent does not answer'];
+  if (desiredState === 'stopped' && agent === 'running') return ['it runs and is to be stopped'];
+  if (desiredState === 'started' && agent !== 'running') return [existing.vm ? `it is to run and its agent says '${agent}'` : 'it is to run and has no VM'];
+  return [];
+}
+
+function configs({ existing }: Undecided, director: RecordedState['director']): Partial<Record<ChangeKind, string[]>> {
+  const vm = existing?.vm;
+  if (!vm) return {};
+  return {
+    trusted_certs: (vm.trustedCertsSha1 ?? emptySha1) === director.trustedCertsSha1 ? [] : ['trusted certificates of the director changed'],
+    blobstore_config: vm.blobstoreConfigSha1 === director.blobstoreConfigSha1 ? [] : ['blobstore settings of the director changed'],
+    nats_config: vm.natsConfigSha1 === director.natsConfigSha1 ? [] : ['NATS certificates of the director changed'],
+  };
+}
+
+/** SHA-1 of nothing: VMs that never got certificates. */
+const emptySha1 = 'da39a3ee5e6b4b0d3255bfef95601890afd80709';
+
+function tags({ existing }: Undecided, { state, tags: wanted }: Wishes): string[] {
+  if (!existing) return [];
+  return differingPaths(state.deployment.tags, wanted).map((path) => `tag ${path}`);
+}
+
+function configuration(instance: InstancePlan, rendered: RenderedHashes): string[] {
+  const spec = instance.existing?.spec;
+  if (spec?.configuration_hash === rendered.configurationHash) return [];
+  if (spec?.configuration_hash === undefined) return ['its configuration was never installed'];
+  const changed = Object.keys({ ...spec.template_hashes, ...rendered.templateHashes }).filter((name) => spec.template_hashes?.[name] !== rendered.templateHashes[name]);
+  return changed.length > 0 ? changed.map((name) => `templates of job ${name}${propertyReasons(instance, spec, name)}`) : ['its configuration'];
+}
+
+/** Names of the properties behind a change, never their values. */
+function propertyReasons(instance: InstancePlan, spec: Partial<FullSpec>, jobName: string): string {
+  const before = spec.properties?.[jobName];
+  const after = instance.jobs.find((one) => one.name === jobName)?.properties;
+  const paths = before && after ? differingPaths(before, after) : [];
+  return paths.length > 0 ? ` (${paths.map((path) => `property ${path}`).join(', ')})` : '';
+}
+
+function packages(instance: InstancePlan, wanted: Readonly<Record<string, PackageSpec>>): string[] {
+  const present = instance.existing?.spec?.packages;
+  const names = new Set([...Object.keys(present ?? {}), ...Object.keys(wanted)]);
+  return [...names].flatMap((name) => {
+    const before = present?.[name];
+    const after = wanted[name];
+    if (!before) return [`package ${name} is added`];
+    if (!after) return [`package ${name} is removed`];
+    const same = (['name', 'version', 'sha1', 'blobstore_id'] as const).every((key) => before[key] === after[key]);
+    return same ? [] : [`package ${name} has a new version`];
+  });
+}
+
+/** The state that an instance shall have: what was asked for it, else for its group, else what it has. */
+export function requestedState(existing: RecordedInstance | undefined, asked: { instance: Readonly<Record<string, RequestedState>>; group?: RequestedState }): RequestedState | undefined {
+  if (!existing) return undefined;
+  return asked.instance[existing.uuid] ?? asked.instance[String(existing.index)] ?? asked.group;
+}
+
+export function desiredState(existing: RecordedInstance | undefined, requested: RequestedState | undefined): InstanceState {
+  const wanted = requested ?? existing?.state ?? 'started';
+  return wanted === 'restart' || wanted === 'recreate' ? 'started' : wanted;
+}

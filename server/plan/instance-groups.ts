@@ -1,0 +1,183 @@
+import { parseCloudConfig, networkHasAzs } from '../configs/parse';
+import type { CloudConfig } from '../configs/cloud-config';
+import { code, DirectorError, notSupported } from '../core/errors';
+import { groupBy } from '../core/collections';
+import type { Manifest, ManifestGroup } from '../deployments/manifest';
+import { parseManifest } from '../deployments/parse-manifest';
+import { applyRuntimeConfigs } from './addons';
+import { findRelease, findStemcell, resolveManifest } from './artifacts';
+import { refuseLinks, type LinkedJob } from './links';
+import { requirementKey, requirementsOf, type NeededPackage } from './packages';
+import { bindProperties, mergeDeep } from './properties';
+import type { BoundJob, GroupNetwork, JobRecord, PackageRecord, PlanInput, PlannedStemcell, ReleaseVersionRecord, Resolved, ResolvedGroup } from './types';
+
+/**
+ * First phase: reads the documents and binds every name in them to what it stands for.
+ * Rules: cloudfoundry/bosh src/bosh-director/lib/bosh/director/deployment_plan/instance_group_spec_parser.rb, assembler.rb.
+ */
+export function resolve(input: PlanInput): Resolved {
+  const { state, request } = input;
+  const manifest = parseManifest(input.manifest, { canaries: request.canaries, maxInFlight: request.maxInFlight });
+  const cloudConfig = parseCloudConfig(input.cloudConfigs, state.director.ownAddresses);
+  const stemcells = manifest.stemcells.map((wanted) => findStemcell(wanted, state.stemcells));
+  const releases = manifest.releases.map((wanted) => findRelease(wanted, state.releases));
+  const catalogue: Catalogue = { manifest, cloudConfig, stemcells, releases };
+  const bindings = manifest.groups.map((group) => bindGroup(group, catalogue));
+  refuseLinks(bindings.flatMap((binding) => binding.linked));
+  const runtimeTags = applyRuntimeConfigs(input.runtimeConfigs, {
+    deployment: manifest.name, teams: state.deployment.teams ?? [], groups: manifest.groups,
+    stemcells: manifest.stemcells.map((stemcell, i) => ({ ...stemcell, os: stemcells[i]?.os })),
+  });
+  return {
+    input, manifest, cloudConfig, releases, stemcells,
+    resolvedManifest: resolveManifest(input.manifest, manifest, { releases, stemcells }),
+    groups: bindings.map((binding) => binding.group),
+    packages: requirementsOf(bindings.flatMap((binding) => binding.needed), state.compiledPackages),
+    tags: { ...runtimeTags, ...manifest.tags },
+    warnings: [...manifest.warnings, ...bindings.flatMap((binding) => binding.linked.flatMap(unknownLinkNames))],
+  };
+}
+
+interface Catalogue {
+  manifest: Manifest;
+  cloudConfig: CloudConfig;
+  stemcells: readonly PlannedStemcell[];
+  releases: readonly ReleaseVersionRecord[];
+}
+
+interface GroupBinding {
+  group: ResolvedGroup;
+  linked: LinkedJob[];
+  needed: NeededPackage[];
+}
+
+interface FoundJob {
+  record: JobRecord;
+  release: ReleaseVersionRecord;
+}
+
+function bindGroup(group: ManifestGroup, catalogue: Catalogue): GroupBinding {
+  const found = group.jobs.map((job) => findJob(group, job, catalogue.releases));
+  const stemcell = catalogue.stemcells.find(({ alias }) => alias === group.stemcell);
+  if (!stemcell) throw new DirectorError(140005, `Instance group '${group.name}' references an unknown stemcell '${group.stemcell}'`);
+  const vmType = catalogue.cloudConfig.vmTypes.find(({ name }) => name === group.vmType);
+  if (!vmType) throw new DirectorError(140004, `Instance group '${group.name}' references an unknown vm type '${group.vmType}'`);
+  const networks = bindNetworks(group, catalogue.cloudConfig);
+  checkAzs(group, networks, catalogue.cloudConfig);
+  const needed = runTimePackages(group, found).map((item) => ({ ...item, stemcell }));
+  const legacy = mergeDeep(catalogue.manifest.properties, group.properties);
+  const jobs = group.jobs.map((job, i): BoundJob => {
+    const { record, release } = found[i] ?? unreachable(job.name);
+    return { name: job.name, release: { name: release.name, version: release.version }, record, properties: bindProperties(record.spec.properties, job.properties ?? legacy), links: {} };
+  });
+  return {
+    group: {
+      name: group.name, lifecycle: group.lifecycle, size: group.instances, azs: group.azs, jobs, vmType, stemcell, networks, env: group.env, update: group.update, tags: group.tags,
+      packages: needed.map((item) => ({ name: item.package.name, requirement: requirementKey(item.package.id, stemcell) })),
+      vmExtensions: group.vmExtensions.map((name) => findVmExtension(name, catalogue.cloudConfig)),
+      state: group.state, instanceStates: group.instanceStates,
+    },
+    linked: group.jobs.map((job, i) => ({ group, job, record: (found[i] ?? unreachable(job.name)).record })),
+    needed,
+  };
+}
+
+function unreachable(name: string): never {
+  throw new Error(`job '${name}' was not looked up`);
+}
+
+function findJob(group: ManifestGroup, job: { name: string; release: string }, releases: readonly ReleaseVersionRecord[]): FoundJob {
+  const release = releases.find(({ name }) => name === job.release);
+  if (!release) throw new DirectorError(140002, `Job '${job.name}' (instance group '${group.name}') references an unknown release '${job.release}'`);
+  const record = release.jobs.find(({ name }) => name === job.name);
+  if (!record) throw new DirectorError(140029, `Job '${job.name}' not found in release '${release.name}'`);
+  return { record, release };
+}
+
+function findVmExtension(name: string, cloudConfig: CloudConfig): { name: string; cloudProperties: ResolvedGroup['vmType']['cloudProperties'] } {
+  const found = cloudConfig.vmExtensions.find((extension) => extension.name === name);
+  if (found) return found;
+  throw new DirectorError(code.generic, `The vm_extension '${name}' has not been configured in cloud-config.`);
+}
+
+const requiredDefaults = ['dns', 'gateway'] as const;
+
+function bindNetworks(group: ManifestGroup, cloudConfig: CloudConfig): GroupNetwork[] {
+  const repeated = group.networks.find((network, i) => group.networks.findIndex(({ name }) => name === network.name) !== i);
+  if (repeated) throw notSupported(`Listing network '${repeated.name}' twice in instance group '${group.name}'`);
+  const single = group.networks.length === 1;
+  const bound = group.networks.map((wish): GroupNetwork => {
+    const network = cloudConfig.networks.find(({ name }) => name === wish.name);
+    if (!network) throw new DirectorError(150001, `Instance group '${group.name}' references an unknown network '${wish.name}'`);
+    // A group's only network is the default of both, whatever the manifest says of it.
+    const defaultFor = single ? [...requiredDefaults] : [...wish.default].sort();
+    return { name: wish.name, staticIps: wish.staticIps, defaultFor, network };
+  });
+  checkDefaults(group.name, bound);
+  return bound;
+}
+
+function checkDefaults(group: string, networks: readonly GroupNetwork[]): void {
+  const owners = (property: string) => networks.filter((network) => network.defaultFor.includes(property));
+  const repeated = [...requiredDefaults, 'addressable'].filter((property) => owners(property).length > 1);
+  if (repeated.length > 0) {
+    const texts = repeated.map((property) => `'${property}' has default networks: ${owners(property).map((network) => `'${network.name}'`).join(', ')}.`);
+    throw new DirectorError(150004, `Instance group '${group}' specified more than one network to contain default. ${texts.join(' ')}`);
+  }
+  const missing = requiredDefaults.filter((property) => owners(property).length === 0);
+  if (missing.length > 0) {
+    throw new DirectorError(150005, `Instance group '${group}' must specify which network is default for ${missing.join(', ')}, since it has more than one network configured`);
+  }
+}
+
+function checkAzs(group: ManifestGroup, networks: readonly GroupNetwork[], cloudConfig: CloudConfig): void {
+  const uncovered = networks.find(({ network }) => !networkHasAzs(network, group.azs));
+  if (uncovered) {
+    throw new DirectorError(150006, `Instance group '${group.name}' must specify availability zone that matches availability zones of network '${uncovered.name}'`);
+  }
+  const unknown = (group.azs ?? []).find((name) => !cloudConfig.azs.some((az) => az.name === name));
+  if (unknown !== undefined) throw new DirectorError(140018, `Instance group '${group.name}' references unknown availability zone '${unknown}'`);
+}
+
+interface RunTimePackage {
+  package: PackageRecord;
+  release: ReleaseVersionRecord;
+  job: string;
+}
+
+/** The direct packages of all jobs, each name once; of equal ones from two releases the newer record is taken. */
+function runTimePackages(group: ManifestGroup, found: readonly FoundJob[]): RunTimePackage[] {
+  const usages = found.flatMap(({ record, release }) =>
+    record.packages.map((name): RunTimePackage => {
+      const pkg = release.packages.find((candidate) => candidate.name === name);
+      if (!pkg) throw new DirectorError(80003, `Job '${record.name}' of release '${release.name}/${release.version}' needs package '${name}', which the release does not have`);
+      return { package: pkg, release, job: record.name };
+    }),
+  );
+  return [...groupBy(usages, (usage) => usage.package.name)].map(([name, same]) => {
+    refuseCollision(group.name, name, same);
+    return same.reduce((best, usage) => (usage.package.id > best.package.id ? usage : best));
+  });
+}
+
+function refuseCollision(group: string, name: string, usages: readonly RunTimePackage[]): void {
+  const variants = [...groupBy(usages, (usage) => `${usage.package.fingerprint} ${JSON.stringify(usage.package.dependencies)}`).values()];
+  const [first, second] = [variants[0]?.[0], variants[1]?.[0]];
+  if (!first || !second) return;
+  const text = (usage: RunTimePackage) => `job '${usage.release.name}/${usage.job}' depends on package '${usage.release.name}/${name}' with fingerprint '${usage.package.fingerprint}'`;
+  throw new DirectorError(
+    code.jobPackageCollision,
+    `Package name collision detected in instance group '${group}': ${text(first)}, ${text(second)}. ` +
+      'BOSH cannot currently collocate two packages with identical names and different fingerprints or dependencies.',
+  );
+}
+
+/** Names in `consumes` and `provides` that the job does not have: a slip that BOSH lets pass. */
+function unknownLinkNames({ group, job, record }: LinkedJob): string[] {
+  const named = (value: unknown) => (Array.isArray(value) ? value.flatMap((item: unknown) => (typeof item === 'object' && item !== null && 'name' in item ? [item.name] : [])) : []);
+  return (['consumes', 'provides'] as const).flatMap((kind) =>
+    Object.keys(job[kind])
+      .filter((name) => !named(record.spec[kind]).includes(name))
+      .map((name) => `Job '${job.name}' (instance group '${group.name}') has no link '${name}' in its '${kind}'`),
+  );
+}

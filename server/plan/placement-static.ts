@@ -1,0 +1,178 @@
+import { code, DirectorError } from '../core/errors';
+import { parseBlock, type AddressRange } from '../core/ip';
+import type { Subnet } from '../configs/cloud-config';
+import { distribute, type Candidates } from './static-distribution';
+import { checkIgnoredNetworks, type Slot } from './slot';
+import type { GroupNetwork, RecordedInstance, ResolvedGroup } from './types';
+
+/**
+ * Placement of a group with static addresses: an address decides the AZ of the instance that gets it. Instances that
+ * already use a listed address keep it.
+ * Rules: cloudfoundry/bosh src/bosh-director/lib/bosh/director/deployment_plan/placement_planner/static_ips_availability_zone_picker.rb.
+ */
+export function placeByStaticIps(group: ResolvedGroup, existing: readonly RecordedInstance[]): Slot[] {
+  const networks = group.networks.filter((network) => network.staticIps !== undefined);
+  const pool = networks.map((network) => ({ network, entries: entriesOf(group, network) }));
+  checkAzs(group, pool);
+  for (const instance of existing) if (instance.ignore) checkIgnoredAddresses(group, instance);
+  const slots = [...keepUsed(group, existing, pool)];
+  slots.push(...keepOthers(group, existing, { pool, slots }));
+  complete(slots, pool);
+  slots.push(...placeNew(group, group.size - slots.length, pool));
+  const kept = new Set(slots.map((slot) => slot.existing?.uuid));
+  if (existing.some((instance) => instance.ignore && !kept.has(instance.uuid))) throw ignoredAddressRemoved(group.name);
+  return slots;
+}
+
+/** A listed address and the AZs that it may serve; one AZ as soon as that is decided. */
+interface Entry {
+  ip: string;
+  azs: (string | null)[];
+  claimed: boolean;
+}
+
+interface NetworkPool {
+  network: GroupNetwork;
+  entries: Entry[];
+}
+
+/** A slot whose addresses are still being gathered. */
+interface OpenSlot extends Slot {
+  staticIps: Record<string, string>;
+}
+
+function entriesOf(group: ResolvedGroup, network: GroupNetwork): Entry[] {
+  const wanted: readonly (string | null)[] = group.azs ?? [null];
+  return (network.staticIps ?? []).map((ip) => {
+    const subnet = network.network.subnets.find((candidate) => isStaticIn(candidate, ip));
+    if (!subnet) throw new DirectorError(150002, `Instance group '${group.name}' with network '${network.name}' declares static ip '${ip}', which belongs to no subnet`);
+    const azs: readonly (string | null)[] = subnet.azs ?? [null];
+    return { ip, azs: [...new Set(azs)].filter((az) => wanted.includes(az)), claimed: false };
+  });
+}
+
+function isStaticIn(subnet: Subnet, ip: string): boolean {
+  const block = parseBlock(ip);
+  return block !== undefined && block.version === subnet.version && subnet.static.some((range) => includes(range, block.first));
+}
+
+function includes(range: AddressRange, address: bigint): boolean {
+  return range.first <= address && address <= range.last;
+}
+
+function checkAzs(group: ResolvedGroup, pool: readonly NetworkPool[]): void {
+  const stray = pool.flatMap(({ entries }) => entries).find((entry) => entry.azs.length === 0);
+  if (!stray) return;
+  if (group.azs === null) throw new DirectorError(140016, `Instance group '${group.name}' subnets declare availability zones and the instance group does not`);
+  throw new DirectorError(150007, `Instance group '${group.name}' declares static ip '${stray.ip}' which does not belong to any of the instance group's availability zones.`);
+}
+
+function ignoredAddressRemoved(group: string): DirectorError {
+  return new DirectorError(
+    code.deploymentIgnoredInstancesModification,
+    `In instance group '${group}', an attempt was made to remove a static ip that is used by an ignored instance. This operation is not allowed.`,
+  );
+}
+
+function checkIgnoredAddresses(group: ResolvedGroup, instance: RecordedInstance): void {
+  checkIgnoredNetworks(group, instance);
+  for (const reservation of instance.reservations) {
+    const network = group.networks.find(({ name }) => name === reservation.network);
+    if (network?.staticIps && !network.staticIps.includes(addressText(reservation.address))) throw ignoredAddressRemoved(group.name);
+  }
+}
+
+/** `10.0.0.5` of `10.0.0.5/32`. */
+function addressText(cidr: string): string {
+  return cidr.replace(/\/\d+$/, '');
+}
+
+/** Existing instances that use listed addresses keep them, and the AZ with them. */
+function keepUsed(group: ResolvedGroup, existing: readonly RecordedInstance[], pool: readonly NetworkPool[]): OpenSlot[] {
+  const slots: OpenSlot[] = [];
+  for (const instance of existing) {
+    const addresses = new Set(instance.reservations.map((reservation) => addressText(reservation.address)));
+    const used = pool.flatMap(({ network, entries }) => entries.filter((entry) => !entry.claimed && addresses.has(entry.ip)).map((entry) => ({ network: network.name, entry })));
+    const [first] = used;
+    if (!first) continue;
+    if (slots.length >= group.size) {
+      // No place for this instance: its addresses are nobody's to count with.
+      for (const { entries } of pool) removeAll(entries, used.map(({ entry }) => entry));
+      continue;
+    }
+    if (!first.entry.azs.includes(instance.az)) {
+      throw new DirectorError(
+        130010,
+        `Existing instance '${instance.group}/${instance.index}' is using IP '${first.entry.ip}' in availability zone '${instance.az ?? ''}', ` +
+          'which does not belong to the availability zones of the subnet of that IP',
+      );
+    }
+    const slot: OpenSlot = { az: instance.az, existing: instance, staticIps: {} };
+    for (const { network, entry } of used) if (!(network in slot.staticIps) && entry.azs.includes(instance.az)) claim(slot, network, entry);
+    slots.push(slot);
+  }
+  return slots;
+}
+
+function removeAll(entries: Entry[], gone: readonly Entry[]): void {
+  for (const entry of gone) {
+    const at = entries.indexOf(entry);
+    if (at >= 0) entries.splice(at, 1);
+  }
+}
+
+function claim(slot: OpenSlot, network: string, entry: Entry): void {
+  entry.claimed = true;
+  entry.azs = [slot.az];
+  slot.staticIps[network] = entry.ip;
+}
+
+/** Other existing instances stay where every static network still has an address for their AZ. */
+function keepOthers(group: ResolvedGroup, existing: readonly RecordedInstance[], so: { pool: readonly NetworkPool[]; slots: readonly Slot[] }): OpenSlot[] {
+  const placed = new Set(so.slots.map((slot) => slot.existing?.uuid));
+  const kept: OpenSlot[] = [];
+  for (const instance of existing) {
+    if (placed.has(instance.uuid) || so.slots.length + kept.length >= group.size) continue;
+    const entries = so.pool.map(({ network, entries: candidates }) => ({ network: network.name, entry: freeEntry(candidates, instance.az) }));
+    if (entries.some(({ entry }) => entry === undefined)) continue;
+    const slot: OpenSlot = { az: instance.az, existing: instance, staticIps: {} };
+    for (const { network, entry } of entries) if (entry) claim(slot, network, entry);
+    kept.push(slot);
+  }
+  return kept;
+}
+
+function freeEntry(entries: readonly Entry[], az: string | null): Entry | undefined {
+  return entries.find((entry) => !entry.claimed && entry.azs.includes(az));
+}
+
+/** Gives kept instances an address on the static networks where they had none. */
+function complete(slots: readonly OpenSlot[], pool: readonly NetworkPool[]): void {
+  for (const slot of slots) {
+    for (const { network, entries } of pool) {
+      if (network.name in slot.staticIps) continue;
+      const entry = freeEntry(entries, slot.az);
+      if (!entry) throw noDistribution();
+      claim(slot, network.name, entry);
+    }
+  }
+}
+
+function noDistribution(): DirectorError {
+  return new DirectorError(130010, 'Failed to distribute static IPs to satisfy existing instance reservations');
+}
+
+function placeNew(group: ResolvedGroup, count: number, pool: readonly NetworkPool[]): OpenSlot[] {
+  if (count <= 0) return [];
+  const candidates: Candidates[] = pool.map(({ entries }) => entries.map((entry) => entry.azs));
+  const decided = distribute(candidates);
+  if (!decided) throw new DirectorError(150002, `Failed to evenly distribute static IPs between zones for instance group '${group.name}'`);
+  pool.forEach(({ entries }, i) => entries.forEach((entry, j) => (entry.azs = [decided[i]?.[j] ?? null])));
+  return Array.from({ length: count }, (): OpenSlot => {
+    const [first] = pool[0]?.entries.filter((entry) => !entry.claimed) ?? [];
+    if (!first) throw noDistribution();
+    const slot: OpenSlot = { az: first.azs[0] ?? null, staticIps: {} };
+    complete([slot], pool);
+    return slot;
+  });
+}

@@ -1,0 +1,133 @@
+import { compareText, groupBy } from '../core/collections';
+import { DirectorError, code } from '../core/errors';
+import { placeByStaticIps } from './placement-static';
+import { checkIgnoredNetworks, type Slot } from './slot';
+import type { Placed, PlacedGroup, PlacedInstance, RecordedInstance, Resolved, ResolvedGroup } from './types';
+
+/**
+ * Second phase: which instances a group shall have, in which AZ, with which index.
+ * Rules: cloudfoundry/bosh src/bosh-director/lib/bosh/director/deployment_plan/instance_planner.rb and placement_planner/.
+ */
+export function place(resolved: Resolved): Placed {
+  const { state, newUuid } = resolved.input;
+  const byGroup = groupBy(state.instances, (instance) => instance.group);
+  const groups = resolved.groups.map((group) => placeGroup(group, byGroup.get(group.name) ?? [], { newUuid, askedStates: statesAskedFor(resolved, group) }));
+  const wanted = new Set(resolved.groups.map((group) => group.name));
+  const removed = state.instances.filter((instance) => !wanted.has(instance.group));
+  const ignored = removed.find((instance) => instance.ignore);
+  if (ignored) {
+    throw new DirectorError(code.deploymentIgnoredInstancesDeletion, `You are trying to delete instance group '${ignored.group}', which contains ignored instance(s). Operation not allowed.`);
+  }
+  return { resolved, groups, removed };
+}
+
+interface PlacementContext {
+  newUuid: () => string;
+  /** Keys of states that were asked for single instances: uuids and indexes. */
+  askedStates: ReadonlySet<string>;
+}
+
+function placeGroup(group: ResolvedGroup, recorded: readonly RecordedInstance[], context: PlacementContext): PlacedGroup {
+  const existing = recorded.toSorted((a, b) => a.index - b.index);
+  refuseIgnoredStates(existing, context.askedStates);
+  const isStatic = group.networks.some((network) => network.staticIps !== undefined);
+  const slots = isStatic ? placeByStaticIps(group, existing) : placeByAz(group, existing);
+  const instances = identify(slots, existing, context.newUuid);
+  const kept = new Set(slots.map((slot) => slot.existing?.uuid));
+  return { group, instances: electBootstrap(instances), obsolete: existing.filter((instance) => !kept.has(instance.uuid)) };
+}
+
+function statesAskedFor(resolved: Resolved, group: ResolvedGroup): Set<string> {
+  const { instanceStates } = resolved.input.request;
+  return new Set([...Object.keys(group.instanceStates), ...Object.keys(instanceStates?.[group.name] ?? {})]);
+}
+
+function refuseIgnoredStates(existing: readonly RecordedInstance[], asked: ReadonlySet<string>): void {
+  const touched = existing.find((instance) => instance.ignore && (asked.has(String(instance.index)) || asked.has(instance.uuid)));
+  if (touched) {
+    throw new DirectorError(140021, `You are trying to change the state of the ignored instance '${touched.group}/${touched.uuid}'. This operation is not allowed. You need to unignore it first.`);
+  }
+}
+
+/** Existing instances keep index and uuid; new ones take the lowest indexes that no record of the group has. */
+function identify(slots: readonly Slot[], recorded: readonly RecordedInstance[], newUuid: () => string): PlacedInstance[] {
+  const used = new Set(recorded.map((instance) => instance.index));
+  let next = 0;
+  const takeIndex = () => {
+    while (used.has(next)) next++;
+    return next++;
+  };
+  return slots
+    .map(({ az, existing, staticIps }): PlacedInstance => {
+      if (existing) return { uuid: existing.uuid, index: existing.index, az, bootstrap: existing.bootstrap, existing, staticIps };
+      return { uuid: newUuid(), index: takeIndex(), az, bootstrap: false, staticIps };
+    })
+    .sort((a, b) => a.index - b.index);
+}
+
+/** The one bootstrap instance stays; without one, or with several, the lowest index becomes it. */
+function electBootstrap(instances: readonly PlacedInstance[]): PlacedInstance[] {
+  const present = instances.filter((instance) => instance.bootstrap);
+  const elected = present.length === 1 ? present[0] : instances[0];
+  return instances.map((instance) => ({ ...instance, bootstrap: instance === elected }));
+}
+
+/**
+ * Without static addresses: ignored instances stay, then instances with disks stay while there is room, then the rest is
+ * spread evenly, preferring AZs that already have instances.
+ */
+function placeByAz(group: ResolvedGroup, existing: readonly RecordedInstance[]): Slot[] {
+  const ignored = existing.filter((instance) => instance.ignore);
+  checkIgnored(group, ignored);
+  const azs = group.azs;
+  const withDisk = azs === null ? [] : existing.filter((instance) => !instance.ignore && instance.persistentDisks.length > 0 && instance.az !== null && azs.includes(instance.az));
+  const settled = [...ignored, ...withDisk.slice(0, Math.max(0, group.size - ignored.length))].map((instance): Slot => ({ az: azs === null ? null : instance.az, existing: instance, staticIps: {} }));
+  const taken = new Set(settled.map((slot) => slot.existing?.uuid));
+  const free = existing.filter((instance) => !taken.has(instance.uuid));
+  const remaining = group.size - settled.length;
+  return [...settled, ...(azs === null ? claimWithoutAz(free, remaining) : balance(azs, { existing, free, settled, remaining }))];
+}
+
+function claimWithoutAz(free: readonly RecordedInstance[], remaining: number): Slot[] {
+  const candidates = free.filter((instance) => instance.az === null);
+  return Array.from({ length: remaining }, (_, i): Slot => ({ az: null, existing: candidates[i], staticIps: {} }));
+}
+
+interface Balance {
+  existing: readonly RecordedInstance[];
+  free: readonly RecordedInstance[];
+  settled: readonly Slot[];
+  remaining: number;
+}
+
+function balance(azs: readonly string[], { existing, free, settled, remaining }: Balance): Slot[] {
+  const total = (az: string) => existing.filter((instance) => instance.az === az).length;
+  // Ties go to the AZ with most existing instances that has one to offer, else to the first by name.
+  const preference = [...new Set(azs)].map((az) => ({ az, total: total(az), placed: settled.filter((slot) => slot.az === az).length, offers: free.filter((instance) => instance.az === az) }));
+  preference.sort((a, b) => b.total - a.total);
+  return Array.from({ length: remaining }, (): Slot => {
+    const lowest = Math.min(...preference.map((candidate) => candidate.placed));
+    const tied = preference.filter((candidate) => candidate.placed === lowest);
+    const chosen = tied.find((candidate) => candidate.offers.length > 0) ?? tied.toSorted((a, b) => compareText(a.az, b.az))[0];
+    if (!chosen) return { az: null, staticIps: {} };
+    chosen.placed++;
+    return { az: chosen.az, existing: chosen.offers.shift(), staticIps: {} };
+  });
+}
+
+function checkIgnored(group: ResolvedGroup, ignored: readonly RecordedInstance[]): void {
+  for (const instance of ignored) checkIgnoredNetworks(group, instance);
+  if (ignored.length > group.size) {
+    throw new DirectorError(
+      code.deploymentIgnoredInstancesModification,
+      `Instance Group '${group.name}' has ${ignored.length} ignored instance(s). ${group.size} instance(s) of that instance group were requested. Deleting ignored instances is not allowed.`,
+    );
+  }
+  const lost = [...new Set(ignored.flatMap(({ az }) => (az === null || (group.azs ?? []).includes(az) ? [] : [az])))];
+  if (lost.length > 0) {
+    throw new DirectorError(
+      code.deploymentIgnoredInstancesModification,
+      `Instance Group '${group.name}' no longer contains AZs ${JSON.stringify(lost)} where ignored instance(s) exist.`,
+    );
+  }
+}
