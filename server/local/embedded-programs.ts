@@ -28,6 +28,8 @@ export interface EmbeddedOptions {
   natsPingIntervalS?: number;
   /** Wraps each step of start and stop, to show progress. */
   step?: <T>(what: string, work: () => Promise<T>) => Promise<T>;
+  /** Gives up a start that is under way; what has started is stopped again. */
+  signal?: AbortSignal;
 }
 
 export interface ProgramContext {

@@ -97,8 +97,13 @@ export class Embedded {
   /** Starts everything. After a failure nothing runs. */
   async startAll(): Promise<void> {
     process.once('exit', this.#killAll);
+    const { signal } = this.#options;
+    const giveUp = () => void this.stopAll();
+    signal?.addEventListener('abort', giveUp, { once: true });
     try {
+      signal?.throwIfAborted();
       await this.#startInOrder();
+      signal?.removeEventListener('abort', giveUp);
     } catch (error) {
       await this.stopAll();
       throw error;
@@ -117,6 +122,7 @@ export class Embedded {
         await waitForRoutes(this.#nats, AbortSignal.timeout(20_000));
       }),
     ]);
+    this.#assertWanted();
     this.#startAppliers();
     const nodes = this.nodes.map((node) => this.#add({ name: node.name, role: 'node', ports: { https: node.port } }, nodeProgram(this.#context, node)));
     await allEnded([step(`Director: ${nodes.length} nodes`, () => allEnded(nodes.map((node) => node.start()))), bootVms(this.installation.cpi)]);
@@ -158,6 +164,7 @@ export class Embedded {
       onChange: this.#changed,
       onError: this.#failed,
     });
+    this.#assertWanted();
     for (const server of this.#nats) this.#parts.set(server.name, { role: 'nats', ports: { ...server.ports }, process: server.process });
   }
 
@@ -184,11 +191,17 @@ export class Embedded {
   }
 
   #add(what: Pick<ProcessEntry, 'name' | 'role' | 'ports'>, program: Program): ManagedProcess {
+    this.#assertWanted();
     const logName = what.role === 'node' ? `node-${what.name}` : what.name;
     const logFile = join(this.layout.log, `${logName}.log`);
     const managed = new ManagedProcess({ ...program, name: what.name, logFile, onChange: this.#changed, onError: this.#failed });
     this.#parts.set(what.name, { role: what.role, ports: what.ports, process: managed });
     return managed;
+  }
+
+  /** A start that is given up adds nothing more: the stop would not see it. */
+  #assertWanted(): void {
+    if (this.#stopping !== undefined) throw new Error('stopped while starting');
   }
 
   #part(name: string): Part {

@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { z } from 'zod';
@@ -54,6 +54,7 @@ export async function choosePort(dataDir: string, wanted: number | undefined): P
 /** Makes what is missing and writes the files that follow from the rest. Doing it again changes nothing. */
 export async function prepareInstallation(options: InstallationOptions): Promise<Installation> {
   const { layout } = options;
+  await rm(layout.tmp, { recursive: true, force: true }); // stemcell images of calls that were killed
   for (const folder of [layout.dataDir, layout.certs, layout.log, layout.run, layout.blobstore, layout.cloud]) await mkdir(folder, { recursive: true });
   for (const folder of [layout.secrets, layout.tmp]) await mkdir(folder, { recursive: true, mode: 0o700 });
   const postgresPassword = await secretOf(layout, 'postgres-password', newPassword);

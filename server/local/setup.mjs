@@ -51,7 +51,7 @@ export function ensureBuilt(say = () => undefined) {
 
 /** Digest of everything that the programs in dist/ are made of. */
 export function bundleDigest() {
-  return digest([lockFile, ...filesUnder('server'), ...filesUnder('db'), ...filesUnder(join('tests', 'bench'))]);
+  return digest([lockFile, join(root, 'package.json'), ...filesUnder('server'), ...filesUnder('db'), ...filesUnder(join('tests', 'bench'))]);
 }
 
 /** Digest of everything that the console is made of. */
@@ -100,7 +100,7 @@ function filesUnder(folder) {
 
 function digest(files) {
   const hash = createHash('sha256');
-  for (const file of [...files].sort()) hash.update(`${relative(root, file)}\0`).update(readFileSync(file)).update('\0');
+  for (const file of [...files].sort((a, b) => (a < b ? -1 : 1))) hash.update(`${relative(root, file)}\0`).update(readFileSync(file)).update('\0');
   return hash.digest('hex');
 }
 
