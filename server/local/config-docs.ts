@@ -30,8 +30,8 @@ const node: z.ZodType<Node> = z.lazy(() =>
   z.object({
     type: z.string().optional(),
     description: z.string().optional(),
-    default: z.unknown(),
-    const: z.unknown(),
+    default: z.unknown().optional(),
+    const: z.unknown().optional(),
     enum: z.array(z.unknown()).optional(),
     pattern: z.string().optional(),
     format: z.string().optional(),
@@ -41,7 +41,7 @@ const node: z.ZodType<Node> = z.lazy(() =>
     properties: z.record(z.string(), node).optional(),
     required: z.array(z.string()).optional(),
     items: node.optional(),
-    additionalProperties: z.unknown(),
+    additionalProperties: z.unknown().optional(),
     anyOf: z.array(node).optional(),
     oneOf: z.array(node).optional(),
   }),
@@ -64,7 +64,7 @@ start, by name: \`config.yml: nats.urls: Invalid input: expected array, received
 
 \`npm start\` writes such a file to \`data/config.yml\`; it is a complete example.
 
-A **secret** is given in one of three ways. Nothing that a secret holds is logged.
+A **secret** is given in one of three ways.
 
 \`\`\`yaml
 private_key: "-----BEGIN PRIVATE KEY-----\\n…"   # the value itself
@@ -88,8 +88,8 @@ What differs from node to node is not in the file.
 | \`DIRECTORATE_LOG_LEVEL\` | overrides \`log_level\` |
 | \`DIRECTORATE_CONSOLE\` | \`off\`: the node serves no console pages |
 
-Without \`DIRECTORATE_LISTEN_HOST\` a node that listens on all addresses tells the others the first address of its machine
-that is neither loopback nor link-local.
+A node that listens on all addresses (\`0.0.0.0\` or \`::\`) is shown to operators under the first address of its machine that
+is neither loopback nor link-local.
 `;
 
 /** The page `docs/config.md`, from the schema. Pure; the same schema gives the same text. */
