@@ -36,6 +36,9 @@ export type Outcome = { kind: 'reply'; text: string } | { kind: 'timeout' };
  * - when our own connection was made anew: at once, unless the method is `once` and may have been delivered;
  * - without a sign: for `cheap` methods by time, for `safe` ones when a ping sent later is answered first (messages to an agent
  *   keep their order, so the earlier one or its answer is lost).
+ *
+ * The right to act is checked right before each message. A process that is stopped between the two sends it when it wakes, and
+ * agents know no epochs: the message then comes before or after, but not in the middle of, a long action of the new owner.
  */
 export class Exchange {
   readonly #deps: ExchangeDeps;

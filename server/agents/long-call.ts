@@ -29,8 +29,8 @@ export interface LongCall {
   longestMs?: number | undefined;
 }
 
-/** Pauses before polls: quick at first because most actions are short, then as the Ruby director does. */
-const pollsMs = [50, 100, 200, 500];
+/** Pauses before polls: quick at first because most actions take moments, then as the Ruby director does. */
+const pollsMs = [50, 100, 200, 250, 250, 250, 250, 250, 500, 500, 500, 500];
 const pollMs = 1_000;
 /** An agent that keeps losing its task (it restarts) is given up. */
 const longestRestarts = 3;

@@ -1,4 +1,4 @@
-import { retryTransient, type Database } from '../../db/client';
+import type { Database } from '../../db/client';
 import { sleep } from '../core/clock';
 import { code, DirectorError } from '../core/errors';
 import { listLiveAppliers, readUsersRevision } from './store';
@@ -22,10 +22,10 @@ const pollMs = 20;
  */
 export async function awaitAuthorised(db: Database, options: AwaitAuthorisedOptions): Promise<void> {
   const { signal } = options;
-  const revision = await retryTransient(() => readUsersRevision(db), signal);
+  const revision = await readUsersRevision(db, signal);
   const deadline = performance.now() + (options.longestMs ?? 15_000);
   for (;;) {
-    const appliers = await retryTransient(() => listLiveAppliers(db), signal);
+    const appliers = await listLiveAppliers(db, signal);
     if (appliers.length === 0) {
       options.warn('No NATS server reports which agents it lets in: going on without waiting. Run `directorate nats-auth` beside each NATS server, or see to it yourself that new agents are authorised');
       return;
