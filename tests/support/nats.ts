@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { mkdtemp, mkdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -58,7 +59,10 @@ export async function startNats(options: { servers?: 1 | 3; agentsOpen?: boolean
     await Promise.all(servers.map((each) => each.process.stop()));
     await rm(folder, { recursive: true, force: true });
   };
-  const killAll = () => servers.forEach((each) => each.process.kill('SIGKILL')); // a test process that ends early leaves no server
+  const killAll = () => { // a test process that ends early leaves nothing behind
+    for (const each of servers) each.process.kill('SIGKILL');
+    rmSync(folder, { recursive: true, force: true });
+  };
   process.once('exit', killAll);
   try {
     await Promise.all(servers.map((each) => each.process.start()));
