@@ -2,19 +2,22 @@ import type { PeerCertificate } from 'node:tls';
 import { connect, type ConnectionOptions, type NatsConnection } from '@nats-io/transport-node';
 import type { Log } from '../../core/log';
 import type { Dispatcher } from './dispatcher';
+import { parseRequest } from './protocol';
 import type { ConnectionSettings } from './settings';
 
 const retryMinMs = 200;
-const retryMaxMs = 5_000;
+const retryMaxMs = 1_500;
 const serverName = /^[a-zA-Z0-9*-]*\.nats\.bosh-internal$/;
 
 export interface AgentConnectionDeps {
   agentId: string;
   dispatcher: Dispatcher;
   log: Log;
-  /** Builds a heartbeat, as JSON text. */
-  heartbeat: () => Promise<string>;
+  /** Builds a heartbeat, as JSON text; none is sent when it gives undefined. */
+  heartbeat: () => Promise<string | undefined>;
   heartbeatIntervalMs: number;
+  /** Whether a request for a method is taken at all; every one unless given. */
+  accepts?: (method: string) => boolean;
 }
 
 /**
@@ -120,6 +123,8 @@ export class AgentConnection {
   }
 
   async #serve(dispatcher: Dispatcher, payload: string): Promise<void> {
+    const accepts = this.#deps.accepts;
+    if (accepts !== undefined && !accepts(parseRequest(payload)?.method ?? '')) return;
     const reply = await dispatcher.handle(payload);
     if (reply !== undefined) this.publish(reply.subject, reply.payload);
   }
@@ -144,7 +149,8 @@ export class AgentConnection {
   async #beat(): Promise<void> {
     if (this.#current === undefined) return;
     try {
-      this.publish(`hm.agent.heartbeat.${this.#deps.agentId}`, await this.#deps.heartbeat());
+      const heartbeat = await this.#deps.heartbeat();
+      if (heartbeat !== undefined) this.publish(`hm.agent.heartbeat.${this.#deps.agentId}`, heartbeat);
     } catch (error) {
       this.#deps.log.warn('heartbeat-failed', { error });
     }

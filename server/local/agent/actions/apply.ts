@@ -1,6 +1,8 @@
 import type { AgentContext } from '../agent-context';
 import { checkNetworks, parseApplySpec, type ApplySpec } from '../apply-spec';
+import type { ProcessReport } from '../monit/job-supervisor';
 import type { Actions } from '../protocol';
+import type { BootSettings } from '../settings';
 import type { Vitals } from '../vitals';
 
 /** Actions about the spec: prepare, apply, get_state. */
@@ -37,8 +39,15 @@ export function specActions(context: AgentContext, vitals: () => Promise<Vitals>
   };
 }
 
+/** What the reports are made of. */
+export interface ReportSource {
+  specs: { current(): ApplySpec };
+  settings: { boot(): BootSettings };
+  jobs: { jobState(): string; processes(): ProcessReport[] };
+}
+
 /** The answer to `get_state`: the spec as the agent keeps it, and how things are. */
-export function buildState(context: Pick<AgentContext, 'specs' | 'settings' | 'jobs'>, vitals: Vitals | undefined): Record<string, unknown> {
+export function buildState(context: ReportSource, vitals: Vitals | undefined): Record<string, unknown> {
   const { resource_pool, job, ...spec } = context.specs.current();
   const processes = context.jobs.processes();
   const boot = context.settings.boot();
@@ -55,7 +64,7 @@ export function buildState(context: Pick<AgentContext, 'specs' | 'settings' | 'j
 }
 
 /** A heartbeat, as JSON text. */
-export function buildHeartbeat(context: Pick<AgentContext, 'specs' | 'jobs'>, vitals: Vitals): string {
+export function buildHeartbeat(context: Pick<ReportSource, 'specs' | 'jobs'>, vitals: Vitals): string {
   const spec = context.specs.current();
   return JSON.stringify({
     deployment: spec.deployment,
