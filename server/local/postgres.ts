@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { chown, cp, lstat, mkdir, mkdtemp, readFile, realpath, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { Client } from 'pg';
 import { z } from 'zod';
@@ -155,7 +155,7 @@ async function runnableBinaries(packageFolder: string): Promise<string> {
   if (!existsSync(copy)) {
     const fresh = `${copy}.${process.pid}`;
     await mkdir(dirname(copy), { recursive: true, mode: 0o755 });
-    await cp(native, fresh, { recursive: true, verbatimSymlinks: true, filter: (path) => !path.endsWith('.a') });
+    await cp(native, fresh, { recursive: true, filter: async (path) => !path.endsWith('.a') && !(await lstat(path)).isSymbolicLink() });
     await makeLinks(fresh);
     await runCommand({ file: 'chmod', args: ['-R', 'a+rX', fresh] });
     await rename(fresh, copy).catch((error: unknown) => {
@@ -171,10 +171,11 @@ const linksSchema = z.array(z.object({ source: z.string(), target: z.string() })
 async function makeLinks(native: string): Promise<void> {
   const links = linksSchema.parse(JSON.parse(await readFile(join(native, 'pg-symlinks.json'), 'utf8')));
   for (const link of links) {
-    const target = join(native, link.target.replace(/^native\//, ''));
-    if (await lstat(target).catch(() => undefined)) continue;
-    await symlink(join(native, link.source.replace(/^native\//, '')), target).catch((error: unknown) => {
-      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+    const [source, target] = [link.source, link.target].map((path) => join(native, path.replace(/^native\//, ''))) as [string, string];
+    if (existsSync(target)) continue;
+    await rm(target, { force: true }); // a link into a folder that was moved
+    await symlink(relative(dirname(target), source), target).catch((error: unknown) => {
+      if (!existsSync(target)) throw error; // else: another start was quicker
     });
   }
 }
