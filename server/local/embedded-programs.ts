@@ -20,8 +20,8 @@ export interface EmbeddedOptions {
   restartDelayMs?: number;
   /** Merged over the top-level keys of config.yml. */
   config?: Record<string, unknown>;
-  /** More environment for the nodes. */
-  nodeEnv?: Record<string, string>;
+  /** More environment for a node, by its name; e.g. another DIRECTORATE_CONFIG. */
+  nodeEnv?: (name: string) => Record<string, string>;
   /** Between two heartbeats of an agent, ms; default 30 000. */
   heartbeatIntervalMs?: number;
   /** Seconds between the pings by which a NATS server finds dead clients; default 5. */
@@ -60,7 +60,7 @@ export function nodeProgram({ options, layout, installation }: ProgramContext, n
     DIRECTORATE_CONFIG: layout.config,
     DIRECTORATE_LISTEN_PORT: String(node.port),
     DIRECTORATE_NODE_NAME: node.name,
-    ...options.nodeEnv,
+    ...options.nodeEnv?.(node.name),
   };
   return {
     command: () => Promise.resolve({ file: process.execPath, args: [join(options.root, 'dist', 'node.cjs')], env, cwd: layout.dataDir }),
