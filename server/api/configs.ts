@@ -54,7 +54,7 @@ export async function getConfig(deps: ApiDeps, id: string): Promise<StoredConfig
   return found;
 }
 
-const postBody = z.object({ type: z.unknown(), name: z.unknown(), content: z.unknown(), expected_latest_id: z.unknown() });
+const postBody = z.object({ type: z.unknown().optional(), name: z.unknown().optional(), content: z.unknown().optional(), expected_latest_id: z.unknown().optional() });
 
 export async function create(deps: ApiDeps, request: ApiRequest): Promise<Reply> {
   const body = await request.body.jsonOf(postBody);

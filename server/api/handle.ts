@@ -2,10 +2,9 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { errorCodeOf } from '../../db/client';
-import { requireAccess, requiredScopes, isAllowed, type Principal } from '../auth/permissions';
+import { requireAccess, type Principal } from '../auth/permissions';
 import { DirectorError, code, isDirectorError } from '../core/errors';
 import { getDeployment } from '../deployments/store';
-import { findTask } from '../tasks/store';
 import { DatabaseAway, withDatabase } from './database-away';
 import type { ApiDeps } from './deps';
 import { ReplyThrown, json, text, type Reply } from './reply';
@@ -13,6 +12,7 @@ import { requestBody } from './request-body';
 import type { ApiRequest, Method, Route } from './route';
 import { createRouter, type Match, type Router } from './router';
 import { routes } from './routes';
+import { getTask } from './tasks';
 
 const contextIdLimit = 64;
 const anonymous: Principal = { username: '', scopes: [] };
@@ -115,15 +115,8 @@ async function authorise(deps: ApiDeps, route: Route, request: ApiRequest): Prom
 }
 
 async function authoriseTask(deps: ApiDeps, permission: 'task:admin' | 'task:read', request: ApiRequest): Promise<void> {
-  const directorUuid = deps.director.uuid;
-  requireAccess(request.principal, { permission: 'list_tasks', directorUuid });
-  const id = request.param('task');
-  const task = /^\d{1,15}$/.test(id) ? await findTask(deps.db, Number(id)) : undefined;
-  if (!task) throw new DirectorError(code.taskNotFound, `Task ${id} not found`);
-  request.subject.task = task;
-  const access = { permission, directorUuid, teams: task.teams };
-  if (isAllowed(request.principal, access)) return;
-  throw new DirectorError(code.unauthorizedToAccessDeployment, `One of the following scopes is required to access this task: ${requiredScopes(access)}`);
+  request.subject.task = await getTask(deps, request.param('task'));
+  requireAccess(request.principal, { permission, directorUuid: deps.director.uuid, teams: request.subject.task.teams });
 }
 
 function renderError(deps: ApiDeps, error: unknown, request: { method: string | undefined; path: string }): Reply {

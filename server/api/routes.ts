@@ -38,7 +38,7 @@ export const routes: readonly Route[] = [
 
   { method: 'GET', path: '/tasks', permission: 'list_tasks', handler: tasks.listAll },
   { method: 'POST', path: '/tasks/cancel', media: 'application/json', permission: 'admin', handler: tasks.cancelMany },
-  { method: 'GET', path: '/tasks/:task', permission: 'task:read', handler: tasks.show },
+  { method: 'GET', path: '/tasks/:task', permission: 'list_tasks', handler: tasks.show },
   { method: 'GET', path: '/tasks/:task/output', permission: 'task:read', handler: tasks.output },
   { method: 'DELETE', path: '/task/:id', permission: 'admin', handler: tasks.cancel },
 

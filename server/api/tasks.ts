@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import { isAllowed, requireAccess, teamsWith } from '../auth/permissions';
+import { isAllowed, requireAccess, requiredScopes, teamsWith, type Access } from '../auth/permissions';
 import { DirectorError, code } from '../core/errors';
 import { recordEvent } from '../events/store';
 import { findStream, outputStream } from '../tasks/output';
 import { cancelTask, cancelTasks } from '../tasks/queue';
-import { listTasks } from '../tasks/store';
-import type { StreamName, TaskState } from '../tasks/task';
+import { findTask, listTasks } from '../tasks/store';
+import type { StreamName, Task, TaskState } from '../tasks/task';
 import { noteTaskSeen } from './accept-task';
 import type { ApiDeps } from './deps';
 import { presentTask } from './present';
@@ -44,8 +44,19 @@ function limitOf(limit: string | undefined): number {
   return Math.min(Math.max(wanted, 1), listAtMost);
 }
 
+/** The task of that id; throws 10000. */
+export async function getTask(deps: ApiDeps, id: string): Promise<Task> {
+  const task = /^\d{1,15}$/.test(id) ? await findTask(deps.db, Number(id)) : undefined;
+  if (!task) throw new DirectorError(code.taskNotFound, `Task ${id} not found`);
+  return task;
+}
+
 export async function show(deps: ApiDeps, request: ApiRequest): Promise<Reply> {
-  const task = taskOf(request);
+  const task = await getTask(deps, request.param('task'));
+  const access: Access = { permission: 'task:read', directorUuid: deps.director.uuid, teams: task.teams };
+  if (!isAllowed(request.principal, access)) {
+    throw new DirectorError(code.unauthorizedToAccessDeployment, `One of the following scopes is required to access this task: ${requiredScopes(access)}`);
+  }
   return withSeen(deps, task, json(presentTask(task)));
 }
 

@@ -1,0 +1,90 @@
+import { createServer, request, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
+import type { Readable } from 'node:stream';
+import type { ApiDeps } from '../../server/api/deps';
+import { createRestHandler } from '../../server/api/handle';
+import { createLocalIdentity } from '../../server/auth/identity';
+import { hashPassword } from '../../server/auth/password';
+import { systemClock } from '../../server/core/clock';
+import { silentLog } from '../../server/core/log';
+import type { TestStore } from './director-parts';
+
+/** The REST API over plain HTTP, without workers: what it enqueues stays queued. */
+export interface RestServer {
+  url: string;
+  deps: ApiDeps;
+  call(method: string, path: string, options?: RestCall): Promise<RestAnswer>;
+  close(): Promise<void>;
+}
+
+export interface RestCall {
+  /** Name of one of the server's users; null sends no credentials. Default: `test`. */
+  user?: string | null;
+  headers?: Record<string, string>;
+  body?: string | Buffer | Readable;
+  /** Content type of the body. */
+  type?: string;
+}
+
+export interface RestAnswer {
+  status: number;
+  headers: IncomingHttpHeaders;
+  body: string;
+  json: unknown;
+}
+
+export const directorUuid = 'deadbeef';
+const password = 'secret';
+
+/** Starts it on a free port. `scopes` are those of each user; `test` administers the director. */
+export async function startRestServer(store: TestStore, options: { scopes?: Record<string, string[]>; change?: (deps: ApiDeps) => ApiDeps } = {}): Promise<RestServer> {
+  const hash = await hashPassword(password);
+  const users = Object.entries({ test: ['bosh.admin'], ...options.scopes }).map(([name, scopes]) => ({ name, password_hash: hash, scopes }));
+  const plain: ApiDeps = {
+    db: store.connections.db, blobstore: store.blobstore, identity: createLocalIdentity(users, systemClock), clock: systemClock, log: silentLog,
+    director: { name: 'TestDirector', uuid: directorUuid, version: '0.0.0', revision: '96f91352', cpi: 'test-cpi', certificates: [] },
+  };
+  const deps = options.change?.(plain) ?? plain;
+  const server = createServer(createRestHandler(deps));
+  server.requestTimeout = 0;
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  const url = `http://127.0.0.1:${address.port}`;
+  return {
+    url,
+    deps,
+    call: (method, path, call = {}) => send(url, method, path, call),
+    close: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+export function credentials(user: string): string {
+  return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
+}
+
+async function send(url: string, method: string, path: string, call: RestCall): Promise<RestAnswer> {
+  const user = call.user === undefined ? 'test' : call.user;
+  const headers = { ...(user === null ? {} : { Authorization: credentials(user) }), ...(call.type === undefined ? {} : { 'Content-Type': call.type }), ...call.headers };
+  const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+    const { hostname, port } = new URL(url);
+    const sent = request({ hostname, port, path, method, headers, agent: false }, resolve);
+    sent.on('error', reject);
+    if (call.body !== undefined && typeof call.body !== 'string' && !Buffer.isBuffer(call.body)) call.body.pipe(sent);
+    else sent.end(call.body);
+  });
+  const parts: Buffer[] = [];
+  for await (const part of answer) parts.push(part as Buffer);
+  const body = Buffer.concat(parts).toString('utf8');
+  return { status: answer.statusCode ?? 0, headers: answer.headers, body, json: parse(body) };
+}
+
+function parse(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+}
