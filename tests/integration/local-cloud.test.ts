@@ -4,6 +4,7 @@ import { get } from 'node:http';
 import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { parse } from 'yaml';
+import { z } from 'zod';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sha1Hex } from '../../server/core/digest';
 import { findVmProcesses } from '../../server/local/cpi/processes';
@@ -101,6 +102,10 @@ function fetchJson(url: string): Promise<unknown> {
   });
 }
 
+async function fetchServer(ip: string): Promise<{ pid: number }> {
+  return z.object({ pid: z.number() }).parse(await fetchJson(`http://${ip}:8080/`));
+}
+
 const jobState = async (agentId: string) => (await rpc.call<{ job_state: string }>(agentId, 'get_state')).job_state;
 
 describe('an instance of the sample release', () => {
@@ -137,6 +142,13 @@ describe('an instance of the sample release', () => {
     const beat = () => rpc.heard.findLast((message) => message.subject === `hm.agent.heartbeat.${agentId}`)?.data;
     await eventually(() => JSON.stringify(beat() ?? '').includes('"job_state":"running"'), 'a heartbeat tells that it runs again');
     expect(beat()).toMatchObject({ deployment: 'hello', job: 'hello', index: 1, node_id: expect.any(String), number_of_processes: 1, vitals: { load: expect.any(Array) } });
+
+    const { pid } = await fetchServer(ip);
+    process.kill(pid, 'SIGKILL');
+    await eventually(async () => (await fetchServer(ip).catch(() => ({ pid }))).pid !== pid, 'the killed server runs again');
+    expect(rpc.heard.find((message) => message.subject === `hm.agent.alert.${agentId}`)?.data).toEqual({
+      id: expect.any(String), severity: 1, title: `hello (${ip}) - does not exist - restart`, summary: 'process is not running', created_at: expect.any(Number),
+    });
 
     await haltVms(cloud.config);
     await expect(fetchJson(`http://${ip}:8080/`)).rejects.toThrow();

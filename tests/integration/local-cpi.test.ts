@@ -126,6 +126,26 @@ describe('a VM', () => {
   });
 });
 
+describe('without namespaces', () => {
+  it('VMs have a base directory instead of /var/vcap, and are deleted as completely', async () => {
+    const bare = await startLocalCloud({ namespace: 'none', agentProgram: ['/bin/bash', '-c', 'echo "$@" > args; setsid sleep 1000 & wait', 'agent'] });
+    try {
+      const agentId = randomUUID();
+      const cid = `vm-${agentId}`;
+      const image = await bare.uploadStemcell();
+      await bare.call('create_vm', [agentId, image, {}, network('127.77.2.2'), [], {}]);
+      const base = join(bare.stateDir, 'vms', cid, 'vcap');
+      await eventually(() => existsSync(join(base, 'args')) && processesOf(cid).length >= 3, 'the agent runs');
+      expect(readFileSync(join(base, 'args'), 'utf8')).toBe(`-b ${base} -C ${base}/agent.json\n`);
+      await bare.call('delete_vm', [cid]);
+      expect(processesOf(cid)).toEqual([]);
+      expect(existsSync(base)).toBe(false);
+    } finally {
+      await bare.stop();
+    }
+  });
+});
+
 describe('a director that dies in mid-call', () => {
   it('finds a VM whose create_vm was killed before the reply', async () => {
     const agentId = randomUUID();
