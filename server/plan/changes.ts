@@ -1,7 +1,7 @@
 import { compareText } from '../core/collections';
 import { code, DirectorError } from '../core/errors';
 import type { FullSpec, InstanceState, JobSpec, PackageSpec } from '../instances/instance';
-import { differingPaths, sameValue } from './compare';
+import { differingPaths, sameValue } from '../core/compare';
 import { jobSpec } from './specs';
 import { changeKinds, type Change, type ChangeKind, type CompiledBuild, type CompleteInstancePlan, type InstancePlan, type Plan, type RecordedInstance, type RecordedState, type RenderedHashes, type RenderedInstancePlan, type RequestedState, type RequirementKey } from './types';
 

@@ -1,15 +1,17 @@
-import { parseCloudConfig, networkHasAzs } from '../configs/parse';
+import { networkHasAzs, parseCloudConfig, refusePlaceholders } from '../configs/parse';
 import type { CloudConfig } from '../configs/cloud-config';
-import { code, DirectorError, notSupported } from '../core/errors';
 import { groupBy } from '../core/collections';
-import type { Manifest, ManifestGroup } from '../deployments/manifest';
+import { code, DirectorError, notSupported } from '../core/errors';
+import { isHash } from '../core/yaml';
+import { applyingAddons, mergeRuntimeConfigs } from '../deployments/addons';
+import { findRelease, findStemcells, resolveVersions } from '../deployments/artifacts';
+import type { Manifest, ManifestGroup, ManifestStemcell } from '../deployments/manifest';
+import { parseTags } from '../deployments/manifest-groups';
 import { parseManifest } from '../deployments/parse-manifest';
-import { applyRuntimeConfigs } from './addons';
-import { findRelease, findStemcell, resolveManifest } from './artifacts';
 import { refuseLinks, type LinkedJob } from './links';
 import { requirementKey, requirementsOf, type NeededPackage } from './packages';
 import { bindProperties, mergeDeep } from './properties';
-import type { BoundJob, GroupNetwork, JobRecord, PackageRecord, PlanInput, PlannedStemcell, ReleaseVersionRecord, Resolved, ResolvedGroup } from './types';
+import type { BoundJob, GroupNetwork, JobRecord, PackageRecord, PlanInput, PlannedStemcell, ReleaseVersionRecord, Resolved, ResolvedGroup, StemcellRecord } from './types';
 
 /**
  * First phase: reads the documents and binds every name in them to what it stands for.
@@ -24,13 +26,10 @@ export function resolve(input: PlanInput): Resolved {
   const catalogue: Catalogue = { manifest, cloudConfig, stemcells, releases };
   const bindings = manifest.groups.map((group) => bindGroup(group, catalogue));
   refuseLinks(bindings.flatMap((binding) => binding.linked));
-  const runtimeTags = applyRuntimeConfigs(input.runtimeConfigs, {
-    deployment: manifest.name, teams: state.deployment.teams ?? [], groups: manifest.groups,
-    stemcells: manifest.stemcells.map((stemcell, i) => ({ ...stemcell, os: stemcells[i]?.os })),
-  });
+  const runtimeTags = applyRuntimeConfigs(input, catalogue);
   return {
     input, manifest, cloudConfig, releases, stemcells,
-    resolvedManifest: resolveManifest(input.manifest, manifest, { releases, stemcells }),
+    resolvedManifest: resolveVersions(input.manifest, state),
     groups: bindings.map((binding) => binding.group),
     packages: requirementsOf(bindings.flatMap((binding) => binding.needed), state.compiledPackages),
     tags: { ...runtimeTags, ...manifest.tags },
@@ -43,6 +42,24 @@ interface Catalogue {
   cloudConfig: CloudConfig;
   stemcells: readonly PlannedStemcell[];
   releases: readonly ReleaseVersionRecord[];
+}
+
+/** Tags of the runtime configs. Addons that concern the deployment, and variables, are not built yet and refused. */
+function applyRuntimeConfigs({ runtimeConfigs, state }: PlanInput, { manifest, stemcells }: Catalogue): Record<string, string> {
+  const runtimeConfig = mergeRuntimeConfigs(runtimeConfigs);
+  const groups = manifest.groups.map((group) => ({ ...group, os: stemcells.find((stemcell) => stemcell.alias === group.stemcell)?.os }));
+  const [addon] = applyingAddons(runtimeConfig, { deployment: manifest.name, teams: state.deployment.teams ?? [], groups });
+  if (addon) throw notSupported(`The addon '${addon.name}' of a runtime config, which applies to this deployment,`);
+  if (runtimeConfig.variables !== undefined) throw notSupported("'variables' in a runtime config");
+  if (runtimeConfig.tags !== undefined) refusePlaceholders(runtimeConfig.tags, 'runtime config.tags');
+  return parseTags(isHash(runtimeConfig.tags) ? { tags: runtimeConfig.tags } : {});
+}
+
+function findStemcell(wanted: ManifestStemcell, available: readonly StemcellRecord[]): PlannedStemcell {
+  const records = findStemcells(wanted, available);
+  const own = records.find((record) => record.cpi === '');
+  if (own) return { alias: wanted.alias, name: own.name, os: own.os, version: own.version, apiVersion: own.apiVersion, ids: records.map((record) => record.id), cid: own.cid };
+  throw new DirectorError(code.stemcellNotFound, `Required stemcell '${records[0].name}/${records[0].version}' not found for default cpi, please upload again`);
 }
 
 interface GroupBinding {

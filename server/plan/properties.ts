@@ -26,7 +26,7 @@ export function mergeDeep(base: Hash, over: Hash): Hash {
   const merged: Hash = { ...base };
   for (const [key, value] of Object.entries(over)) {
     const present = Object.hasOwn(merged, key) ? merged[key] : undefined;
-    merged[key] = isHash(present) && isHash(value) ? mergeDeep(present, value) : value;
+    define(merged, key, isHash(present) && isHash(value) ? mergeDeep(present, value) : value);
   }
   return merged;
 }

@@ -1,4 +1,4 @@
-import { isHash } from '../core/yaml';
+import { isHash } from './yaml';
 
 /** True when two values of documents are the same; the order of keys does not count, an undefined key is an absent one. */
 export function sameValue(a: unknown, b: unknown): boolean {
