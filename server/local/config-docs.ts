@@ -6,14 +6,15 @@ import { configSchema } from '../core/config';
  * Writes docs/config.md from the schema of the configuration: `npx tsx server/local/config-docs.ts`, in the project's folder.
  */
 
+type Literal = string | number | boolean;
+
 /** What of JSON schema the configuration uses. */
 interface Node {
   type?: string | undefined;
   description?: string | undefined;
   default?: unknown;
-  const?: unknown;
-  enum?: unknown[] | undefined;
-  pattern?: string | undefined;
+  const?: Literal | undefined;
+  enum?: Literal[] | undefined;
   format?: string | undefined;
   minimum?: number | undefined;
   maximum?: number | undefined;
@@ -21,19 +22,19 @@ interface Node {
   properties?: Record<string, Node> | undefined;
   required?: string[] | undefined;
   items?: Node | undefined;
-  additionalProperties?: unknown;
   anyOf?: Node[] | undefined;
   oneOf?: Node[] | undefined;
 }
+
+const literal = z.union([z.string(), z.number(), z.boolean()]);
 
 const node: z.ZodType<Node> = z.lazy(() =>
   z.object({
     type: z.string().optional(),
     description: z.string().optional(),
     default: z.unknown().optional(),
-    const: z.unknown().optional(),
-    enum: z.array(z.unknown()).optional(),
-    pattern: z.string().optional(),
+    const: literal.optional(),
+    enum: z.array(literal).optional(),
     format: z.string().optional(),
     minimum: z.number().optional(),
     maximum: z.number().optional(),
@@ -41,7 +42,6 @@ const node: z.ZodType<Node> = z.lazy(() =>
     properties: z.record(z.string(), node).optional(),
     required: z.array(z.string()).optional(),
     items: node.optional(),
-    additionalProperties: z.unknown().optional(),
     anyOf: z.array(node).optional(),
     oneOf: z.array(node).optional(),
   }),
