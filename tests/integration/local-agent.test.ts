@@ -11,6 +11,7 @@ import { silentLog } from '../../server/core/log';
 import { Agent, type AgentParts } from '../../server/local/agent/agent';
 import { isAlive, readText } from '../../server/local/agent/proc';
 import { packTgz, type TarEntry } from '../../server/local/samples/tarball';
+import { ctl, monit, script } from '../support/job-sources';
 import { eventually, readTarEntry } from '../support/local-cloud';
 
 const agentId = randomUUID();
@@ -78,22 +79,6 @@ async function putBlob(content: Buffer): Promise<string> {
   await writeFile(join(folder, 'blobs', id), content);
   return id;
 }
-
-const script = (name: string, content: string): TarEntry => ({ name, content: `#!/bin/bash\n${content}\n` });
-
-const monit = (name: string, more = '') => `check process ${name}
-  with pidfile /var/vcap/sys/run/${name}/${name}.pid
-  start program "/var/vcap/jobs/${name}/bin/ctl start" with timeout 2 seconds
-  stop program "/var/vcap/jobs/${name}/bin/ctl stop" with timeout 2 seconds
-  group vcap
-  ${more}`;
-
-const ctl = (name: string) => `
-pidfile=/var/vcap/sys/run/${name}/${name}.pid
-case $1 in
-start) echo start-${name} >> /var/vcap/sys/log/order.log; sleep 1000 > /dev/null 2>&1 & echo $! > $pidfile ;;
-stop) echo stop-${name} >> /var/vcap/sys/log/order.log; kill $(cat $pidfile); rm -f $pidfile ;;
-esac`;
 
 interface JobSource {
   monit?: string;

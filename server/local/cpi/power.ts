@@ -11,9 +11,9 @@ const parallel = 8;
 /** Ends the processes of every VM; their records, disks and installed jobs stay. */
 export async function haltVms(config: CpiConfig): Promise<void> {
   await forEachVm(config, async (vm) => {
-    if (vm.state !== 'running') return;
     await powerOff(config.state_dir, vm);
-    saveVm(config.state_dir, { ...vm, state: 'halted', pid: null, process: null });
+    // A half-made or half-deleted VM stays what it is: its director finds and deletes it.
+    if (vm.state === 'running') saveVm(config.state_dir, { ...vm, state: 'halted', pid: null, process: null });
   });
 }
 

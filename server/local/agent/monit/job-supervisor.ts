@@ -147,7 +147,8 @@ export class JobSupervisor {
   #report(service: Service): ProcessReport {
     const pid = service.pid;
     const stat = pid === undefined ? undefined : readStat(pid);
-    const state = service.state === 'unmonitored' ? (this.#stopped ? 'stopped' : 'unknown') : service.state;
+    // Stopped or drained: monit knows nothing of what it does not monitor.
+    const state = service.state === 'unmonitored' ? 'unknown' : service.state;
     const upSeconds = Number(readText('/proc/uptime')?.split(' ')[0] ?? 0);
     const seconds = stat === undefined ? 0 : Math.max(0, upSeconds - stat.startTicks / ticksPerSecond);
     const kb = (stat?.residentPages ?? 0) * pageKilobytes;
