@@ -1,4 +1,4 @@
-import { networkInterfaces } from 'node:os';
+import { homedir, networkInterfaces } from 'node:os';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { sql } from 'drizzle-orm';
@@ -71,7 +71,7 @@ export async function createDirector(config: Config, log: Log, root: string): Pr
   const bus = new Bus({ name: `directorate ${node.name}`, urls: config.nats.urls, ca: config.nats.ca, certificate: config.nats.director.certificate, privateKey: config.nats.director.private_key, log });
   const agents = new AgentClient({ bus, nodeId: node.id, blobs: blobstore });
   const renderer = new Renderer({ workerPath: join(root, 'dist', 'render-worker.cjs'), log });
-  const cpis = createCpis({ path: config.cpi.path, preferredApiVersion: config.cpi.preferred_api_version, directorUuid: uuid, environment: { TMPDIR: config.tmp_dir } });
+  const cpis = createCpis({ path: config.cpi.path, preferredApiVersion: config.cpi.preferred_api_version, directorUuid: uuid, environment: { TMPDIR: config.tmp_dir, HOME: homedir() } });
   const deploys = deployDeps({ config, db: connections.db, blobstore, agents, renderer, cpis, uuid, log });
   const registry = createCatalogue({ config, deploys, blobstore, agents, cpis });
   const pool = new WorkerPool(config.workers, (ctx, type, payload) => registry.perform(ctx, type, payload), { connections, notifications, heart, node, blobstore, log, version });
@@ -186,7 +186,7 @@ function deployDeps({ config, db, blobstore, agents, renderer, cpis, uuid, log }
         ownAddresses: async () => hostAddresses(),
       },
       maxThreads: config.max_threads, maxVmCreateTries: config.max_vm_create_tries, agentWaitTimeoutMs: config.agent.wait_timeout_s * 1_000, agentEnv: config.agent.env,
-      natsUrls: config.nats.urls, agentBlobstores, shortLivedBootstrapCredentials: config.agent.short_lived_bootstrap_credentials,
+      natsUrls: config.nats.agent_urls ?? config.nats.urls, agentBlobstores, shortLivedBootstrapCredentials: config.agent.short_lived_bootstrap_credentials,
     },
   };
 }

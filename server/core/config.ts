@@ -13,6 +13,8 @@ const secret = z
   .union([z.string(), z.strictObject({ file: z.string() }), z.strictObject({ env: z.string() })])
   .describe('the value itself, `{file: path}` (relative to the config file) or `{env: NAME}`');
 
+const natsUrl = z.union([z.string().startsWith('nats://'), z.strictObject({ file: z.string() }), z.strictObject({ env: z.string() })]);
+
 const localBlobstore = z.strictObject({
   provider: z.literal('local'),
   path: z.string().describe('directory shared by all nodes and, for the local cloud, by the agents'),
@@ -44,7 +46,8 @@ const schema = z.strictObject({
     pool_size: z.int().min(4).max(200).default(16).describe('connections per node'),
   }),
   nats: z.strictObject({
-    urls: z.array(z.string().startsWith('nats://')).min(1).describe('every server of the cluster, `nats://host:port`'),
+    urls: z.array(natsUrl).min(1).describe('every server of the cluster, `nats://host:port`'),
+    agent_urls: z.array(natsUrl).min(1).optional().describe('the same servers as agents reach them, where that differs'),
     ca: secret.describe('PEM of the CA of servers and clients'),
     ca_private_key: secret.describe('PEM of its key: signs the certificates of agents'),
     director: z.strictObject({ certificate: secret, private_key: secret }).describe('client certificate of the director, CN `default.director.bosh-internal`'),

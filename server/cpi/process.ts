@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { constants } from 'node:fs';
+import { constants, existsSync } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { abortReason } from '../core/clock';
 import { CpiError } from './errors';
@@ -30,8 +30,8 @@ const lingerMs = 5_000;
 
 /**
  * Runs one CPI process to its end. It leads a process group of its own, so that a kill reaches its children too.
- * There is no timeout: clouds are slow. When this process is killed the CPI may go on; whoever takes the task over
- * finds out what it did.
+ * There is no timeout: clouds are slow. When this process is killed the kernel kills the CPI with it (where util-linux is installed); what
+ * the CPI did until then, or its children still do, whoever takes the task over finds out.
  */
 export async function runCpi(cpi: CpiProcess): Promise<CpiOutput> {
   try {
@@ -41,7 +41,8 @@ export async function runCpi(cpi: CpiProcess): Promise<CpiOutput> {
   }
   if (cpi.kill.aborted) throw abortReason(cpi.kill);
   return new Promise((resolve, reject) => {
-    const child = spawn(cpi.path, [], { detached: true, stdio: ['pipe', 'pipe', 'pipe'], env: cleanEnvironment(cpi.environment) });
+    const [file, ...args] = dyingWithUs(cpi.path);
+    const child = spawn(file, args, { detached: true, stdio: ['pipe', 'pipe', 'pipe'], env: cleanEnvironment(cpi.environment) });
     const stdout: string[] = [];
     let size = 0;
     const stderr = lineSplitter(cpi.onErrorLine);
@@ -116,4 +117,11 @@ function lineSplitter(onLine: (line: string) => void): { add(text: string): void
     },
     text: () => kept,
   };
+}
+
+const setpriv = '/usr/bin/setpriv';
+
+/** The command line that runs `path` so that the kernel kills it when this process dies. */
+function dyingWithUs(path: string): [string, ...string[]] {
+  return existsSync(setpriv) ? [setpriv, '--pdeathsig', 'KILL', '--', path] : [path];
 }
