@@ -170,8 +170,10 @@ export async function sweepVm(ctx: TaskContext, deps: DeployDeps, vm: VmRow): Pr
   const named = vmNameIn(state);
   const candidates = vm.cid === null ? [...new Set([named ?? `vm-${vm.agentId}`, `vm-${vm.agentId}`])] : [vm.cid];
   for (const cid of candidates) {
-    if (vm.cid === null && (await deps.cpi.hasVm(ctx, cid)) !== true) continue;
+    const exists = vm.cid !== null || (await deps.cpi.hasVm(ctx, cid)) === true;
+    // Also when it is not there (yet): CPIs that serialise calls by VM refuse a creation that comes after the deletion.
     await deps.cpi.deleteVm(ctx, cid, vm.stemcellApiVersion);
+    if (!exists) continue;
     await ctx.write((tx) => deleteVmRecord(tx, vm.id));
     ctx.log.info(`Deleted VM ${cid}, left by a lost attempt`);
     return 'deleted';
