@@ -5,10 +5,5 @@ import { openS3Blobstore } from './s3';
 
 /** Opens the blobstore that the configuration names. Rejects when a local one's directory cannot be made; an S3 one is first reached by `check`. */
 export async function openBlobstore(settings: Config['blobstore']): Promise<Blobstore> {
-  switch (settings.provider) {
-    case 'local':
-      return openLocalBlobstore(settings.path);
-    case 's3':
-      return openS3Blobstore(settings);
-  }
+  return settings.provider === 'local' ? openLocalBlobstore(settings.path) : openS3Blobstore(settings);
 }

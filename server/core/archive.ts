@@ -120,7 +120,7 @@ async function gunzipped(source: Readable): Promise<Readable> {
   return pipeline(whole, createGunzip({ chunkSize: 1 << 18 }), () => undefined);
 }
 
-async function* rejoin(head: readonly Buffer[], rest: AsyncIterator<unknown>): AsyncGenerator<unknown> {
+async function* rejoin(head: readonly Buffer[], rest: AsyncIterator<unknown>): AsyncGenerator {
   yield* head;
   yield* { [Symbol.asyncIterator]: () => rest };
 }
