@@ -20,6 +20,9 @@ import { systemClock } from './core/clock';
 import type { Config } from './core/config';
 import { sha1Hex } from './core/digest';
 import type { Log } from './core/log';
+import { findCurrentConfig } from './configs/store';
+import { isHash, parseYaml } from './core/yaml';
+import type { Cpi } from './cpi/cpi';
 import { createCpis } from './cpi/client';
 import { createVmCalls } from './cpi/vm-calls';
 import type { DeployDeps } from './deploy/ports';
@@ -34,7 +37,9 @@ import { deleteDeploymentTask, sweepAbandonedVmsTask, updateDeployment } from '.
 import { bind, createRegistry, type Registry } from './task-types/registry';
 import { retrieveVmStats } from './task-types/retrieve-vm-stats';
 import { updateRelease } from './task-types/update-release';
+import type { StemcellCloud } from './task-types/stemcell-cloud';
 import { updateStemcell } from './task-types/update-stemcell';
+import type { TaskContext } from './tasks/context';
 import { streamSizes } from './tasks/store';
 import { WorkerPool } from './tasks/worker-pool';
 import { Renderer } from './templates/renderer';
@@ -211,9 +216,31 @@ function agentBlobstoreSettings(config: Config): Record<string, unknown>[] {
   }
 }
 
+/** The director's own CPI as stemcells need it. */
+function ownCloud(cpi: Cpi): StemcellCloud {
+  return {
+    name: '', aliases: [''],
+    info: () => cpi.info(),
+    createStemcell: (imagePath, cloudProperties, tags) => cpi.createStemcell(imagePath, cloudProperties, tags),
+    deleteStemcell: (cid) => cpi.deleteStemcell(cid),
+  };
+}
+
+/** Tags of the runtime config named `default`, given to stemcells in the cloud. */
+async function stemcellTags(db: Database): Promise<Record<string, string>> {
+  const config = await findCurrentConfig(db, 'runtime', 'default');
+  const document = config === undefined ? undefined : parseYaml(config.content);
+  const tags = isHash(document) && isHash(document.tags) ? document.tags : {};
+  return Object.fromEntries(Object.entries(tags).map(([key, value]) => [key, String(value)]));
+}
+
 function createCatalogue(parts: { config: Config; deploys: DeployDeps; blobstore: Blobstore; agents: AgentClient; cpis: ReturnType<typeof createCpis> }): Registry {
   const { config, deploys, blobstore, agents, cpis } = parts;
-  const artifacts = { db: deploys.db, blobstore, cpiFor: cpis.cpiFor, tmpDir: config.tmp_dir };
+  const artifacts = {
+    db: deploys.db, blobstore, tmpDir: config.tmp_dir,
+    clouds: async (ctx: TaskContext) => [ownCloud(cpis.cpiFor('', ctx))],
+    stemcellTags: () => stemcellTags(deploys.db),
+  };
   return createRegistry([
     bind(updateDeployment, deploys),
     bind(deleteDeploymentTask, deploys),
