@@ -1,35 +1,17 @@
-import { DirectorError, code } from '../core/errors';
-import { isHash, parseManifestYaml, type Hash } from '../core/yaml';
-import { isIncomplete, isPackageBlob, matchOffers, matchPackages } from '../releases/catalogue-store';
+import { parseManifestYaml } from '../core/yaml';
+import { isPackageBlob } from '../releases/catalogue-store';
+import { matchManifest } from '../releases/match-manifest';
 import type { ApiDeps } from './deps';
 import { json, stream, text, type Reply } from './reply';
 import type { ApiRequest } from './route';
 
-/**
- * What the CLI asks before it uploads a release: which packages it may leave out of the archive.
- * Rules: cloudfoundry/bosh src/bosh-director/lib/bosh/director/api/controllers/packages_controller.rb.
- */
+/** What the CLI asks before it uploads a release: which packages it may leave out of the archive. */
 export async function matches(deps: ApiDeps, request: ApiRequest): Promise<Reply> {
-  const { manifest, entries } = await releaseManifest(request, 'packages');
-  if (await isIncomplete(deps.db, String(manifest.name), String(manifest.version))) return json([]);
-  return json(await matchPackages(deps.db, entries.map((entry) => String(entry.fingerprint))));
+  return json(await matchManifest(deps.db, parseManifestYaml(await request.body.text()), 'source'));
 }
 
 export async function matchesCompiled(deps: ApiDeps, request: ApiRequest): Promise<Reply> {
-  const { manifest, entries } = await releaseManifest(request, 'compiled_packages');
-  if (await isIncomplete(deps.db, String(manifest.name), String(manifest.version))) return json([]);
-  const offers = entries.map((entry) => ({
-    name: String(entry.name), version: String(entry.version), fingerprint: String(entry.fingerprint), stemcell: String(entry.stemcell),
-    dependencies: Array.isArray(entry.dependencies) ? entry.dependencies.map(String) : [],
-  }));
-  return json(await matchOffers(deps.db, offers));
-}
-
-async function releaseManifest(request: ApiRequest, key: 'packages' | 'compiled_packages'): Promise<{ manifest: Hash; entries: Hash[] }> {
-  const manifest = parseManifestYaml(await request.body.text());
-  const entries = manifest[key];
-  if (Array.isArray(entries) && entries.every((entry): entry is Hash => isHash(entry) && entry.fingerprint !== undefined && entry.name !== undefined)) return { manifest, entries };
-  throw new DirectorError(code.badManifest, `Manifest doesn't have a usable ${key} section`);
+  return json(await matchManifest(deps.db, parseManifestYaml(await request.body.text()), 'compiled'));
 }
 
 /** A package's source archive. */

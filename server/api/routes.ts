@@ -1,6 +1,8 @@
+import * as cleanUp from './clean-up';
 import * as configs from './configs';
 import * as deploy from './deploy';
 import * as deployments from './deployments';
+import * as diffs from './diffs';
 import * as director from './director';
 import * as events from './events';
 import { info } from './info';
@@ -25,6 +27,7 @@ export const routes: readonly Route[] = [
   { method: 'POST', path: '/deployments', media: 'text/yaml', permission: 'create_deployment', handler: deploy.deploy },
   { method: 'GET', path: '/deployments/:deployment', permission: 'dep:read', handler: deployments.show },
   { method: 'DELETE', path: '/deployments/:deployment', permission: 'dep:admin', handler: deploy.deleteDeployment },
+  { method: 'POST', path: '/deployments/:deployment/diff', media: 'text/yaml', permission: 'create_deployment', handler: diffs.diffManifest },
   { method: 'GET', path: '/deployments/:deployment/vms', permission: 'dep:read', handler: instances.listAllVms },
   { method: 'GET', path: '/deployments/:deployment/instances', permission: 'dep:read', handler: instances.listAllInstances },
   { method: 'GET', path: '/deployments/:deployment/jobs/:job/:id', permission: 'dep:admin', handler: instances.show },
@@ -63,14 +66,18 @@ export const routes: readonly Route[] = [
   { method: 'GET', path: '/configs', permission: 'list_configs', handler: configs.listAll },
   { method: 'GET', path: '/configs/:id', permission: 'read', handler: configs.show },
   { method: 'POST', path: '/configs', media: 'application/json', permission: 'update_configs', handler: configs.create },
+  { method: 'POST', path: '/configs/diff', media: 'application/json', permission: 'list_configs', handler: diffs.diffConfigs },
   { method: 'DELETE', path: '/configs', permission: 'update_configs', handler: configs.removeAll },
   { method: 'DELETE', path: '/configs/:id', permission: 'update_configs', handler: configs.remove },
   { method: 'GET', path: '/cloud_configs', permission: 'read', handler: typedConfigs.list('cloud') },
   { method: 'POST', path: '/cloud_configs', media: 'text/yaml', permission: 'admin', handler: typedConfigs.create('cloud') },
+  { method: 'POST', path: '/cloud_configs/diff', media: 'text/yaml', permission: 'admin', handler: diffs.diffTypedConfig('cloud') },
   { method: 'GET', path: '/runtime_configs', permission: 'read', handler: typedConfigs.list('runtime') },
   { method: 'POST', path: '/runtime_configs', media: 'text/yaml', permission: 'admin', handler: typedConfigs.create('runtime') },
+  { method: 'POST', path: '/runtime_configs/diff', media: 'text/yaml', permission: 'admin', handler: diffs.diffTypedConfig('runtime') },
   { method: 'GET', path: '/cpi_configs', permission: 'admin', handler: typedConfigs.list('cpi') },
   { method: 'POST', path: '/cpi_configs', media: 'text/yaml', permission: 'admin', handler: typedConfigs.create('cpi') },
+  { method: 'POST', path: '/cpi_configs/diff', media: 'text/yaml', permission: 'admin', handler: diffs.diffTypedConfig('cpi') },
   { method: 'GET', path: '/deployment_configs', permission: 'list_deployments', handler: deployments.listConfigsOf },
 
   { method: 'GET', path: '/events', permission: 'read_events', handler: events.listAll },
@@ -79,6 +86,8 @@ export const routes: readonly Route[] = [
 
   { method: 'GET', path: '/locks', permission: 'read', handler: director.locks },
   { method: 'GET', path: '/resources/:id', permission: 'admin', handler: director.resource },
+  { method: 'POST', path: '/cleanup', media: 'application/json', permission: 'admin', handler: cleanUp.cleanUp },
+  { method: 'GET', path: '/cleanup/dryrun', permission: 'admin', handler: cleanUp.showLeftOvers },
   { method: 'GET', path: '/resurrection', permission: 'admin', handler: director.resurrection },
   { method: 'PUT', path: '/resurrection', media: 'application/json', permission: 'admin', handler: director.pauseResurrection },
   { method: 'GET', path: '/director/certificate_expiry', permission: 'read', handler: director.certificateExpiry },

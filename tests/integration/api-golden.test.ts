@@ -146,8 +146,11 @@ it('tells what it is in the recorded form', async () => {
 
 describe('configs are kept as recorded', () => {
   it.each<[string, Expectation]>([
+    ['update-cloud-config.01.POST.cloud-configs-diff', 'same'],
     ['update-cloud-config.02.POST.cloud-configs', 'same'],
+    ['update-runtime-config.01.POST.runtime-configs-diff', 'same'],
     ['update-runtime-config.02.POST.runtime-configs', 'same'],
+    ['update-cpi-config.01.POST.cpi-configs-diff', 'same'],
     ['update-cpi-config.02.POST.cpi-configs', 'same'],
   ])('%s', (name, expected) => replay(name, expected));
 
@@ -156,6 +159,11 @@ describe('configs are kept as recorded', () => {
     ['configs-list.01.GET.configs', 'same'],
     ['runtime-config.01.GET.runtime-configs', 'same'],
     ['cpi-config.01.GET.cpi-configs', 'same'],
+    ['update-config-same.01.POST.configs-diff', 'same'],
+    ['update-config-stale.01.POST.configs-diff', 'same'],
+    ['update-cloud-config-2.01.POST.cloud-configs-diff', 'same'],
+    ['diff-config-content.01.POST.configs-diff', 'same'],
+    ['config-diff-ids.01.POST.configs-diff', 'same'],
     ['update-config-same.02.POST.configs', 'same'],
     ['config-post-conflict.01.POST.configs', 'same'],
     ['update-config-stale.02.POST.configs', 'same'],
@@ -250,10 +258,13 @@ describe('a deployment is shown as recorded', () => {
     ['vms-plain.01.GET.deployments-lab-vms', 'sorted'],
     ['instance-unknown.01.GET.deployments-lab-jobs-web-77', 'same'],
     ['instance-badindex.01.PUT.deployments-lab-jobs-web-a-b', 'same'],
+    ['cleanup-dryrun.01.GET.cleanup-dryrun', 'same'],
     ['errands.01.GET.deployments-lab-errands', 'same'],
     ['snapshots-empty.01.GET.deployments-lab-snapshots', 'same'],
     ['ignore.01.PUT.deployments-lab-instance-groups-web-uuid', 'same'],
     ['unignore.01.PUT.deployments-lab-instance-groups-web-uuid', 'same'],
+    ['deploy-property.01.POST.deployments-lab-diff', 'same'],
+    ['deploy-noop.01.POST.deployments-lab-diff', 'same'],
     ['instances.01.GET.deployments-lab-instances', 'task'],
     ['vms.01.GET.deployments-lab-vms', 'task'],
     ['delete-deployment.01.DELETE.deployments-lab', 'task'],
