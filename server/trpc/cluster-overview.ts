@@ -135,7 +135,14 @@ async function checkBlobstore(deps: TrpcDeps): Promise<ClusterOverview['blobstor
   }
 }
 
-/** Faces of all nodes heard of in the last week. */
-export async function readFaces(deps: TrpcDeps): Promise<(id: string) => NodeFace> {
-  return createNodeFaces(await listNodeNames(deps.connections.db));
+/** Faces and last heartbeats of all nodes heard of in the last week. */
+export interface NodeBook {
+  faceOf(id: string): NodeFace;
+  lastBeatOf(id: string): Date | undefined;
+}
+
+export async function readNodeBook(deps: TrpcDeps): Promise<NodeBook> {
+  const nodes = await listNodeNames(deps.connections.db);
+  const beats = new Map(nodes.map((node) => [node.id, node.lastBeatAt]));
+  return { faceOf: createNodeFaces(nodes), lastBeatOf: (id) => beats.get(id) };
 }

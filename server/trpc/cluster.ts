@@ -26,8 +26,8 @@ export const clusterRouter = router({
     .input(z.object({ sinceMs: z.int().min(60_000).max(86_400_000) }))
     .output(z.object({ from: z.date(), to: z.date(), terms: z.array(z.object({ component: z.string(), epoch: z.int(), holder: nodeFace, acquiredAt: z.date(), endedAt: z.date().optional(), reason: z.string().optional() })) }))
     .query(async ({ ctx, input }) => {
-      const [{ at }, faces, history] = await Promise.all([ctx.shared.overview(), ctx.shared.faces(), listLeaseHistory(ctx.deps.connections.db, input.sinceMs)]);
-      const terms = history.toReversed().map((term) => ({ component: term.name, epoch: term.epoch, holder: faces(term.holder), acquiredAt: term.acquiredAt, endedAt: term.endedAt, reason: term.reason }));
+      const [{ at }, nodes, history] = await Promise.all([ctx.shared.overview(), ctx.shared.nodes(), listLeaseHistory(ctx.deps.connections.db, input.sinceMs)]);
+      const terms = history.toReversed().map((term) => ({ component: term.name, epoch: term.epoch, holder: nodes.faceOf(term.holder), acquiredAt: term.acquiredAt, endedAt: term.endedAt, reason: term.reason }));
       return { from: new Date(at.getTime() - input.sinceMs), to: at, terms };
     }),
 
@@ -36,9 +36,9 @@ export const clusterRouter = router({
     .input(z.object({ sinceMs: z.int().min(60_000).max(86_400_000) }))
     .output(z.array(nodeFace.extend({ from: z.date(), to: z.date().optional(), state: z.enum(['starting', 'ready', 'draining', 'stopped', 'lost']) })))
     .query(async ({ ctx, input }) => {
-      const [{ at }, faces, nodes] = await Promise.all([ctx.shared.overview(), ctx.shared.faces(), listNodes(ctx.deps.connections.db, input.sinceMs)]);
-      return nodes.toReversed().map((node) => ({
-        ...faces(node.id), from: node.startedAt, state: node.state,
+      const [{ at }, book, found] = await Promise.all([ctx.shared.overview(), ctx.shared.nodes(), listNodes(ctx.deps.connections.db, input.sinceMs)]);
+      return found.toReversed().map((node) => ({
+        ...book.faceOf(node.id), from: node.startedAt, state: node.state,
         to: node.stoppedAt ?? (node.state === 'lost' ? new Date(at.getTime() - node.beatAgeMs) : undefined),
       }));
     }),

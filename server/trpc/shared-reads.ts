@@ -1,18 +1,17 @@
 import { mapPool } from '../core/concurrency';
-import { readFaces, readOverview, type ClusterOverview } from './cluster-overview';
+import { readNodeBook, readOverview, type ClusterOverview, type NodeBook } from './cluster-overview';
 import type { AgentAnswer, TrpcDeps } from './context';
-import type { NodeFace } from './node-faces';
 
 /** Reads that many open consoles ask for every second; one answer serves all of them for a moment. */
 export interface SharedReads {
   overview(): Promise<ClusterOverview>;
-  faces(): Promise<(id: string) => NodeFace>;
+  nodes(): Promise<NodeBook>;
   /** What agents say now or said in the last seconds; undefined for those that do not answer. */
   agentStates(agentIds: readonly string[]): Promise<ReadonlyMap<string, AgentAnswer | undefined>>;
 }
 
 const overviewMs = 400;
-const facesMs = 2_000;
+const nodesMs = 2_000;
 const agentMs = 3_000;
 const agentTimeoutMs = 1_500;
 /** An agent that did not answer is asked again after this. */
@@ -34,7 +33,7 @@ export function createSharedReads(deps: TrpcDeps): SharedReads {
   };
   return {
     overview: remember(overviewMs, () => readOverview(deps)),
-    faces: remember(facesMs, () => readFaces(deps)),
+    nodes: remember(nodesMs, () => readNodeBook(deps)),
     agentStates: async (agentIds) => {
       for (const [id, entry] of agents) if (entry.until < performance.now() - 60_000) agents.delete(id);
       return new Map(await mapPool([...agentIds], agentsAtOnce, async (id) => [id, await ask(id)] as const));

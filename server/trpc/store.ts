@@ -16,9 +16,9 @@ export async function probeDatabase(db: Db): Promise<{ version: string; now: Dat
 }
 
 /** Every incarnation of a node of the last week, by start. */
-export async function listNodeNames(db: Db): Promise<{ id: string; name: string }[]> {
-  const { rows } = await db.execute<{ id: string; name: string }>(sql`SELECT id, name FROM director_nodes WHERE heartbeat_at > now() - interval '7 days' ORDER BY started_at`);
-  return rows.map(({ id, name }) => ({ id, name }));
+export async function listNodeNames(db: Db): Promise<{ id: string; name: string; lastBeatAt: Date }[]> {
+  const { rows } = await db.execute<{ id: string; name: string; heartbeat_at: string }>(sql`SELECT id, name, heartbeat_at FROM director_nodes WHERE heartbeat_at > now() - interval '7 days' ORDER BY started_at`);
+  return rows.map((row) => ({ id: row.id, name: row.name, lastBeatAt: instant(row.heartbeat_at) }));
 }
 
 export interface NatsApplier {

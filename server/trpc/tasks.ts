@@ -39,8 +39,8 @@ export const tasksRouter = router({
       const { db } = ctx.deps.connections;
       const rows = await listTaskPage(db, { ...input, teams: ctx.may.teams, limit: input.limit + 1 });
       const shown = rows.slice(0, input.limit);
-      const [attempts, faces, { at }] = await Promise.all([listAttempts(db, shown.map((row) => row.id)), ctx.shared.faces(), ctx.shared.overview()]);
-      return { at, tasks: shown.map((row) => toTaskView(row, attempts.get(row.id) ?? [], faces)), nextBeforeId: rows.length > shown.length ? shown.at(-1)?.id : undefined };
+      const [attempts, nodes, { at }] = await Promise.all([listAttempts(db, shown.map((row) => row.id)), ctx.shared.nodes(), ctx.shared.overview()]);
+      return { at, tasks: shown.map((row) => toTaskView(row, attempts.get(row.id) ?? [], nodes)), nextBeforeId: rows.length > shown.length ? shown.at(-1)?.id : undefined };
     }),
 
   /** Values that the filters offer. */
@@ -65,10 +65,10 @@ export const tasksRouter = router({
     .query(async ({ ctx, input }) => {
       const { db } = ctx.deps.connections;
       const task = await getVisibleTask(db, input.id, ctx.may);
-      const [attempts, faces, streams, locks, { at }] = await Promise.all([listAttempts(db, [task.id]), ctx.shared.faces(), streamSizes(db, task.id), listLocks(db), ctx.shared.overview()]);
+      const [attempts, nodes, streams, locks, { at }] = await Promise.all([listAttempts(db, [task.id]), ctx.shared.nodes(), streamSizes(db, task.id), listLocks(db), ctx.shared.overview()]);
       const administers = ctx.may.has('task:admin', task.teams);
       return {
-        ...toTaskView(task, attempts.get(task.id) ?? [], faces), at, epoch: task.epoch, contextId: task.contextId, streams,
+        ...toTaskView(task, attempts.get(task.id) ?? [], nodes), at, epoch: task.epoch, contextId: task.contextId, streams,
         locks: locks.filter((lock) => lock.taskId === task.id).map(toLockView), waitsFor: lockWaitedFor(task, locks),
         can: { cancel: administers && isCancellable(task.state), readDebug: administers },
       };

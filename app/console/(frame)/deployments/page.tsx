@@ -1,0 +1,14 @@
+import type { Metadata } from 'next';
+import { PageHeader } from '../../_ui/page-header';
+import { DeploymentList } from './deployment-list';
+
+export const metadata: Metadata = { title: 'Deployments' };
+
+export default function DeploymentsPage() {
+  return (
+    <>
+      <PageHeader title="Deployments" />
+      <DeploymentList />
+    </>
+  );
+}

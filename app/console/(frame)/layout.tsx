@@ -1,0 +1,6 @@
+import type { ReactNode } from 'react';
+import { Frame } from '../_ui/frame';
+
+export default function FrameLayout({ children }: { children: ReactNode }) {
+  return <Frame>{children}</Frame>;
+}

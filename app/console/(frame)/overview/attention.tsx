@@ -1,0 +1,58 @@
+'use client';
+
+import { keepPreviousData, useQuery } from '@tanstack/react-query';
+import { ArrowRight, CircleAlert, CircleCheck, CircleX } from 'lucide-react';
+import Link from 'next/link';
+import { useTRPC, type Outputs } from '../../_ui/api';
+import { Section } from '../../_ui/page-header';
+import { Loaded } from '../../_ui/states';
+import { formatExact } from '../../_ui/time';
+
+/** What is wrong, why, and where to go; one calm line when nothing is. */
+export function Attention() {
+  const trpc = useTRPC();
+  const query = useQuery(trpc.cluster.attention.queryOptions(undefined, { refetchInterval: 2_000, placeholderData: keepPreviousData }));
+  return (
+    <Section title="Needs attention">
+      <Loaded query={query} skeleton={<div className="panel h-[46px] p-4"><div className="skeleton h-3 w-56" role="status" aria-label="Loading" /></div>}>
+        {({ items, at }) =>
+          items.length === 0 ? (
+            <p className="panel flex h-[46px] items-center gap-2.5 px-4">
+              <CircleCheck aria-hidden size={16} className="text-ok" />
+              <span>All is well.</span>
+              <span className="ml-auto text-sm text-faint">
+                checked <time dateTime={at.toISOString()} title={formatExact(at)}>{at.toLocaleTimeString(undefined, { hour12: false })}</time>
+              </span>
+            </p>
+          ) : (
+            <ul className="panel divide-y">
+              {items.map((item) => (
+                <Item key={item.key} item={item} />
+              ))}
+            </ul>
+          )
+        }
+      </Loaded>
+    </Section>
+  );
+}
+
+function Item({ item }: { item: Outputs['cluster']['attention']['items'][number] }) {
+  const failed = item.severity === 'failed';
+  const Icon = failed ? CircleX : CircleAlert;
+  return (
+    <li className="flex flex-wrap items-start gap-x-3 gap-y-1 px-4 py-2.5 sm:flex-nowrap">
+      <Icon aria-hidden size={16} className={`mt-0.5 shrink-0 ${failed ? 'text-fail' : 'text-look'}`} />
+      <div className="min-w-0 flex-1">
+        <p className="font-medium break-words">
+          <span className="sr-only">{failed ? 'Failed: ' : 'Look: '}</span>
+          {item.title}
+        </p>
+        <p className="text-sm break-words text-soft">{item.cause}</p>
+      </div>
+      <Link href={item.action.href} className="link flex shrink-0 items-center gap-1 self-center text-sm max-sm:ml-7">
+        {item.action.label} <ArrowRight aria-hidden size={13} />
+      </Link>
+    </li>
+  );
+}
