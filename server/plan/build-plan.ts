@@ -6,7 +6,8 @@ import { resolve } from './instance-groups';
 import { network } from './networks';
 import { place } from './placement';
 import { addressOf } from './specs';
-import type { CompilationPlan, DeployRequest, GroupPlan, InstancePlan, NetworkedGroup, NetworkedInstance, Networked, ObsoletePlan, Plan, PlanInput, RecordedInstance, RequestedState, Resolved, ResolvedGroup } from './types';
+import type { NetworkedGroup, NetworkedInstance, Networked, Resolved, ResolvedGroup } from './phases';
+import type { CompilationPlan, DeployRequest, GroupPlan, InstancePlan, ObsoletePlan, Plan, PlanInput, RecordedInstance, RequestedState } from './types';
 
 /**
  * What a deploy will do, from what was asked and what is recorded. Pure: the same input (and the same `newUuid`) gives

@@ -11,7 +11,8 @@ import { parseManifest } from '../deployments/parse-manifest';
 import { refuseLinks, type LinkedJob } from './links';
 import { requirementKey, requirementsOf, type NeededPackage } from './packages';
 import { bindProperties, mergeDeep } from './properties';
-import type { BoundJob, GroupNetwork, JobRecord, PackageRecord, PlanInput, PlannedStemcell, ReleaseVersionRecord, Resolved, ResolvedGroup, StemcellRecord } from './types';
+import type { GroupNetwork, Resolved, ResolvedGroup } from './phases';
+import type { BoundJob, JobRecord, PackageRecord, PlanInput, PlannedStemcell, ReleaseVersionRecord, StemcellRecord } from './types';
 
 /**
  * First phase: reads the documents and binds every name in them to what it stands for.

@@ -3,7 +3,8 @@ import { code, DirectorError } from '../core/errors';
 import { bitsOf, blockAt, contains, formatAddress, formatBlock, overlaps, parseBlock, type Block } from '../core/ip';
 import { instanceLabel, type NetworkSettings } from '../instances/instance';
 import { addressPool, type AddressPool } from './address-pool';
-import type { GroupNetwork, Networked, NetworkedInstance, Placed, PlacedInstance, RecordedInstance, RecordedReservation, Reservation, ResolvedGroup } from './types';
+import type { GroupNetwork, Networked, NetworkedInstance, Placed, PlacedInstance, ResolvedGroup } from './phases';
+import type { RecordedInstance, RecordedReservation, Reservation } from './types';
 
 /**
  * Third phase: which addresses every instance keeps, gets and gives back.

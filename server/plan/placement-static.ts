@@ -3,7 +3,8 @@ import { parseBlock, type AddressRange } from '../core/ip';
 import type { Subnet } from '../configs/cloud-config';
 import { distribute, type Candidates } from './static-distribution';
 import { checkIgnoredNetworks, type Slot } from './slot';
-import type { GroupNetwork, RecordedInstance, ResolvedGroup } from './types';
+import type { GroupNetwork, ResolvedGroup } from './phases';
+import type { RecordedInstance } from './types';
 
 /**
  * Placement of a group with static addresses: an address decides the AZ of the instance that gets it. Instances that

@@ -2,7 +2,8 @@ import { compareText, groupBy } from '../core/collections';
 import { DirectorError, code } from '../core/errors';
 import { placeByStaticIps } from './placement-static';
 import { checkIgnoredNetworks, type Slot } from './slot';
-import type { Placed, PlacedGroup, PlacedInstance, RecordedInstance, Resolved, ResolvedGroup } from './types';
+import type { Placed, PlacedGroup, PlacedInstance, Resolved, ResolvedGroup } from './phases';
+import type { RecordedInstance } from './types';
 
 /**
  * Second phase: which instances a group shall have, in which AZ, with which index.

@@ -1,5 +1,6 @@
 import { code, DirectorError } from '../core/errors';
-import type { RecordedInstance, ResolvedGroup } from './types';
+import type { ResolvedGroup } from './phases';
+import type { RecordedInstance } from './types';
 
 /** Where an instance goes; `existing` undefined: a new one. */
 export interface Slot {

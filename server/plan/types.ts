@@ -1,6 +1,6 @@
-import type { CloudConfig, Network } from '../configs/cloud-config';
+import type { Network } from '../configs/cloud-config';
 import type { Hash } from '../core/yaml';
-import type { Manifest, UpdateConfig } from '../deployments/manifest';
+import type { UpdateConfig } from '../deployments/manifest';
 import type { FullSpec, InstanceState, NetworkSettings, PackageSpec } from '../instances/instance';
 
 /**
@@ -8,10 +8,8 @@ import type { FullSpec, InstanceState, NetworkSettings, PackageSpec } from '../i
  *
  *   PlanInput → Resolved → Placed → Networked → Plan → withRendered → withCompiled
  *
- * Each phase returns a new type, so a value says by its type what is known. Nothing here is ever changed in place.
+ * Here is what goes in and what comes out; what lies between is in `phases.ts`. Each phase returns a new type, so a value says by its type what is known. Nothing here is ever changed in place.
  */
-
-// ---------------------------------------------------------------- input
 
 /** Flags of `POST /deployments` and of the state changes; all optional. */
 export interface DeployRequest {
@@ -199,8 +197,6 @@ export interface PlanInput {
   newUuid: () => string;
 }
 
-// ---------------------------------------------------------------- phase 1: resolved
-
 export interface PlannedStemcell {
   alias: string;
   name: string;
@@ -226,86 +222,11 @@ export interface BoundJob {
   links: JobLinks;
 }
 
-export interface GroupNetwork {
-  name: string;
-  /** Single addresses in the order of the manifest; undefined when allotted dynamically. */
-  staticIps?: readonly string[];
-  /** Of `addressable`, `dns`, `gateway`; sorted; empty when the network is the default of nothing. */
-  defaultFor: readonly string[];
-  network: Network;
-}
-
-/** An instance group with everything that it refers to. */
-export interface ResolvedGroup {
-  name: string;
-  lifecycle: 'service';
-  /** How many instances are wanted. */
-  size: number;
-  /** Null when the group names none. */
-  azs: readonly string[] | null;
-  jobs: readonly BoundJob[];
-  /** Direct run-time packages of the jobs, by name. */
-  packages: readonly GroupPackage[];
-  vmType: { name: string; cloudProperties: Hash };
-  vmExtensions: readonly { name: string; cloudProperties: Hash }[];
-  stemcell: PlannedStemcell;
-  networks: readonly GroupNetwork[];
-  env: Hash;
-  update: UpdateConfig;
-  tags: Record<string, string>;
-  state?: RequestedState;
-  instanceStates: Readonly<Record<string, RequestedState>>;
-}
-
 /** A run-time package of a group; compiled for the group's stemcell under `requirement`. */
 export interface GroupPackage {
   name: string;
   requirement: RequirementKey;
 }
-
-/** Releases, stemcells, cloud config and groups are known and fit together. */
-export interface Resolved {
-  input: PlanInput;
-  manifest: Manifest;
-  /** The manifest document with concrete versions, as it will be recorded. */
-  resolvedManifest: Hash;
-  cloudConfig: CloudConfig;
-  releases: readonly ReleaseVersionRecord[];
-  stemcells: readonly PlannedStemcell[];
-  groups: readonly ResolvedGroup[];
-  packages: readonly PackageRequirement[];
-  tags: Record<string, string>;
-  warnings: readonly string[];
-}
-
-// ---------------------------------------------------------------- phase 2: placed
-
-/** One instance that shall exist, with its identity and AZ. */
-export interface PlacedInstance {
-  uuid: string;
-  index: number;
-  az: string | null;
-  bootstrap: boolean;
-  existing?: RecordedInstance;
-  /** Static addresses by network name. */
-  staticIps: Readonly<Record<string, string>>;
-}
-
-export interface PlacedGroup {
-  group: ResolvedGroup;
-  /** By index. */
-  instances: readonly PlacedInstance[];
-  obsolete: readonly RecordedInstance[];
-}
-
-export interface Placed {
-  resolved: Resolved;
-  groups: readonly PlacedGroup[];
-  /** Instances of groups that the manifest no longer has. */
-  removed: readonly RecordedInstance[];
-}
-
-// ---------------------------------------------------------------- phase 3: networked
 
 /** An address that an instance holds or shall hold. */
 export interface Reservation {
@@ -324,27 +245,6 @@ export interface ReservationPlan {
   make: readonly Reservation[];
   release: readonly Reservation[];
 }
-
-export interface NetworkedInstance extends PlacedInstance {
-  /** Network name to settings, in the order of the manifest. */
-  networks: Readonly<Record<string, NetworkSettings>>;
-  reservations: ReservationPlan;
-  /** Why the VM cannot keep its networks; empty when it can. */
-  networkChanges: readonly string[];
-}
-
-export interface NetworkedGroup {
-  group: ResolvedGroup;
-  instances: readonly NetworkedInstance[];
-  obsolete: readonly RecordedInstance[];
-}
-
-export interface Networked {
-  placed: Placed;
-  groups: readonly NetworkedGroup[];
-}
-
-// ---------------------------------------------------------------- the plan
 
 /** Why an instance is touched. The order is BOSH's; the names appear in audit events. */
 export const changeKinds = [

@@ -1,0 +1,103 @@
+import type { CloudConfig, Network } from '../configs/cloud-config';
+import type { Hash } from '../core/yaml';
+import type { Manifest, UpdateConfig } from '../deployments/manifest';
+import type { NetworkSettings } from '../instances/instance';
+import type { BoundJob, GroupPackage, PackageRequirement, PlanInput, PlannedStemcell, RecordedInstance, ReleaseVersionRecord, RequestedState, ReservationPlan } from './types';
+
+/** What each phase of planning knows more than the one before; see `types.ts` for what goes in and comes out. */
+
+// ---------------------------------------------------------------- phase 1: resolved
+
+export interface GroupNetwork {
+  name: string;
+  /** Single addresses in the order of the manifest; undefined when allotted dynamically. */
+  staticIps?: readonly string[];
+  /** Of `addressable`, `dns`, `gateway`; sorted; empty when the network is the default of nothing. */
+  defaultFor: readonly string[];
+  network: Network;
+}
+
+/** An instance group with everything that it refers to. */
+export interface ResolvedGroup {
+  name: string;
+  lifecycle: 'service';
+  /** How many instances are wanted. */
+  size: number;
+  /** Null when the group names none. */
+  azs: readonly string[] | null;
+  jobs: readonly BoundJob[];
+  /** Direct run-time packages of the jobs, by name. */
+  packages: readonly GroupPackage[];
+  vmType: { name: string; cloudProperties: Hash };
+  vmExtensions: readonly { name: string; cloudProperties: Hash }[];
+  stemcell: PlannedStemcell;
+  networks: readonly GroupNetwork[];
+  env: Hash;
+  update: UpdateConfig;
+  tags: Record<string, string>;
+  state?: RequestedState;
+  instanceStates: Readonly<Record<string, RequestedState>>;
+}
+
+/** Releases, stemcells, cloud config and groups are known and fit together. */
+export interface Resolved {
+  input: PlanInput;
+  manifest: Manifest;
+  /** The manifest document with concrete versions, as it will be recorded. */
+  resolvedManifest: Hash;
+  cloudConfig: CloudConfig;
+  releases: readonly ReleaseVersionRecord[];
+  stemcells: readonly PlannedStemcell[];
+  groups: readonly ResolvedGroup[];
+  packages: readonly PackageRequirement[];
+  tags: Record<string, string>;
+  warnings: readonly string[];
+}
+
+// ---------------------------------------------------------------- phase 2: placed
+
+/** One instance that shall exist, with its identity and AZ. */
+export interface PlacedInstance {
+  uuid: string;
+  index: number;
+  az: string | null;
+  bootstrap: boolean;
+  existing?: RecordedInstance;
+  /** Static addresses by network name. */
+  staticIps: Readonly<Record<string, string>>;
+}
+
+export interface PlacedGroup {
+  group: ResolvedGroup;
+  /** By index. */
+  instances: readonly PlacedInstance[];
+  obsolete: readonly RecordedInstance[];
+}
+
+export interface Placed {
+  resolved: Resolved;
+  groups: readonly PlacedGroup[];
+  /** Instances of groups that the manifest no longer has. */
+  removed: readonly RecordedInstance[];
+}
+
+// ---------------------------------------------------------------- phase 3: networked
+
+export interface NetworkedInstance extends PlacedInstance {
+  /** Network name to settings, in the order of the manifest. */
+  networks: Readonly<Record<string, NetworkSettings>>;
+  reservations: ReservationPlan;
+  /** Why the VM cannot keep its networks; empty when it can. */
+  networkChanges: readonly string[];
+}
+
+export interface NetworkedGroup {
+  group: ResolvedGroup;
+  instances: readonly NetworkedInstance[];
+  obsolete: readonly RecordedInstance[];
+}
+
+export interface Networked {
+  placed: Placed;
+  groups: readonly NetworkedGroup[];
+}
