@@ -1,5 +1,10 @@
 import { z } from 'zod';
+import type { Database } from '../../db/client';
+import { parseConfigContent } from '../configs/parse';
+import { listConfigs } from '../configs/store';
 import { mapPool } from '../core/concurrency';
+import { isHash } from '../core/yaml';
+import { listOrphanedVms } from '../instances/store';
 import { listReleases } from '../releases/catalogue-store';
 import { deleteCompiledPackage, listAllCompiledPackages, type ListedCompiledPackage } from '../releases/deletion-store';
 import { pickCompiledPackages, pickReleases, type PickedRelease } from '../releases/retention';
@@ -12,42 +17,36 @@ import { deleteFromClouds } from './delete-stemcell';
 import type { StemcellDeps } from './stemcell-cloud';
 import type { TaskType } from './task-type';
 
-/** VMs that no instance has any more, as the clean-up deletes them. */
-export interface OrphanedVms {
-  /** Cloud ids. */
-  list(): Promise<string[]>;
-  /** Deletes one with its record and addresses; one that is gone already is fine. */
-  delete(ctx: TaskContext, cid: string): Promise<void>;
-}
+export type CleanUpDeps = Pick<StemcellDeps, 'db' | 'blobstore' | 'clouds'>;
 
-export interface CleanUpDeps extends Pick<StemcellDeps, 'db' | 'blobstore' | 'clouds'> {
-  orphanedVms: OrphanedVms;
-  /** Release versions that the current runtime configs name. */
-  runtimeReleases(): Promise<readonly { name: string; version: string }[]>;
-  /** VMs and stemcells deleted at a time. */
-  maxThreads: number;
-}
+/** Stemcells deleted at a time. */
+const stemcellsAtOnce = 8;
 
 /** What a clean-up would delete now. */
 export interface CleanUpSelection {
   releases: PickedRelease[];
   stemcells: ListedStemcell[];
   compiledPackages: ListedCompiledPackage[];
-  /** Cloud ids. */
-  orphanedVms: string[];
 }
 
 /** The answer of `GET /cleanup/dryrun`: retention as in cloudfoundry/bosh src/bosh-director/lib/bosh/director/cleanup_artifact_manager.rb. */
-export async function selectForCleanUp(deps: Pick<CleanUpDeps, 'db' | 'orphanedVms' | 'runtimeReleases'>, { removeAll }: Pick<DeleteArtifactsPayload, 'removeAll'>): Promise<CleanUpSelection> {
+export async function selectForCleanUp(db: Database, { removeAll }: Pick<DeleteArtifactsPayload, 'removeAll'>): Promise<CleanUpSelection> {
   const keep = removeAll ? 0 : 2;
-  const stemcells = await listStemcells(deps.db);
+  const stemcells = await listStemcells(db);
   const doomed = pickStemcells(stemcells, keep);
   return {
-    releases: pickReleases(await listReleases(deps.db), keep, await deps.runtimeReleases()),
+    releases: pickReleases(await listReleases(db), keep, await releasesOfRuntimeConfigs(db)),
     stemcells: doomed,
-    compiledPackages: removeAll ? pickCompiledPackages(await listAllCompiledPackages(deps.db), stemcells.filter((stemcell) => !doomed.includes(stemcell))) : [],
-    orphanedVms: await deps.orphanedVms.list(),
+    compiledPackages: removeAll ? pickCompiledPackages(await listAllCompiledPackages(db), stemcells.filter((stemcell) => !doomed.includes(stemcell))) : [],
   };
+}
+
+async function releasesOfRuntimeConfigs(db: Database): Promise<{ name: string; version: string }[]> {
+  const configs = await listConfigs(db, { type: 'runtime', versions: 1 });
+  return configs.flatMap((config) => {
+    const { releases } = parseConfigContent(config.content);
+    return Array.isArray(releases) ? releases.filter(isHash).map((release) => ({ name: String(release.name), version: String(release.version) })) : [];
+  });
 }
 
 /** Age from which DNS blobs may go, ms. */
@@ -58,7 +57,6 @@ const planSchema = z.strictObject({
   releases: z.array(z.strictObject({ name: z.string(), versions: z.array(z.string()) })),
   stemcells: z.array(z.strictObject({ name: z.string(), version: z.string(), rows: z.number() })),
   compiledPackages: z.array(z.strictObject({ id: z.number(), label: z.string(), blobId: z.string() })),
-  orphanedVms: z.array(z.string()),
   /** Epoch ms. */
   startedAt: z.number(),
 });
@@ -66,14 +64,14 @@ type Plan = z.infer<typeof planSchema>;
 const planKey = 'plan';
 
 /** Deletes what nobody uses any more. */
-export const deleteArtifacts: TaskType<DeleteArtifactsPayload, CleanUpDeps> = {
+export const cleanUp: TaskType<DeleteArtifactsPayload, CleanUpDeps> = {
   type: 'delete_artifacts',
   lane: 'normal',
   onNodeLoss: 'converge',
   payload: deleteArtifactsPayload,
   async perform(ctx, deps, payload) {
     const plan = planSchema.safeParse(ctx.remembered(planKey)).data ?? (await makePlan(ctx, deps, payload));
-    await deleteOrphanedVms(ctx, deps, plan);
+    await reportOrphanedVms(ctx, deps);
     await deleteReleases(ctx, deps, plan);
     await deleteStemcells(ctx, deps, plan);
     await deleteCompiledPackages(ctx, deps, plan);
@@ -84,7 +82,7 @@ export const deleteArtifacts: TaskType<DeleteArtifactsPayload, CleanUpDeps> = {
 };
 
 async function makePlan(ctx: TaskContext, deps: CleanUpDeps, payload: DeleteArtifactsPayload): Promise<Plan> {
-  const selection = await selectForCleanUp(deps, payload);
+  const selection = await selectForCleanUp(deps.db, payload);
   const stemcells = new Map<string, Plan['stemcells'][number]>();
   for (const { name, version } of selection.stemcells) {
     const key = `${name}/${version}`;
@@ -94,16 +92,16 @@ async function makePlan(ctx: TaskContext, deps: CleanUpDeps, payload: DeleteArti
     releases: selection.releases,
     stemcells: [...stemcells.values()],
     compiledPackages: selection.compiledPackages.map(({ id, blobId, packageName, stemcellOs, stemcellVersion }) => ({ id, blobId, label: `${packageName} for ${stemcellOs}/${stemcellVersion}` })),
-    orphanedVms: selection.orphanedVms,
     startedAt: ctx.clock.now(),
   };
   await ctx.remember(planKey, plan);
   return plan;
 }
 
-async function deleteOrphanedVms(ctx: TaskContext, deps: CleanUpDeps, { orphanedVms }: Plan): Promise<void> {
-  const stage = ctx.stages.stage('Deleting orphaned vms', orphanedVms.length);
-  await mapPool(orphanedVms, deps.maxThreads, (cid) => stage.run(cid, () => deps.orphanedVms.delete(ctx, cid)));
+/** This director deletes VMs at once and orphans none; a database that was taken over may have some. */
+async function reportOrphanedVms(ctx: TaskContext, deps: CleanUpDeps): Promise<void> {
+  const vms = await listOrphanedVms(deps.db);
+  if (vms.length > 0) await ctx.stages.warning(`Orphaned VMs are left alone, delete them in the cloud: ${vms.map((vm) => vm.cid).join(', ')}`);
 }
 
 async function deleteReleases(ctx: TaskContext, deps: CleanUpDeps, { releases }: Plan): Promise<void> {
@@ -119,7 +117,7 @@ async function deleteReleases(ctx: TaskContext, deps: CleanUpDeps, { releases }:
 
 async function deleteStemcells(ctx: TaskContext, deps: CleanUpDeps, { stemcells }: Plan): Promise<void> {
   const stage = ctx.stages.stage('Deleting stemcells', stemcells.length);
-  await mapPool(stemcells, deps.maxThreads, ({ name, version }) =>
+  await mapPool(stemcells, stemcellsAtOnce, ({ name, version }) =>
     stage.run(`${name}/${version}`, () => deleteFromClouds(ctx, deps, { name, version, force: false, memory: `begun:${name}/${version} stemcell` })),
   );
 }
@@ -134,13 +132,13 @@ async function deleteCompiledPackages(ctx: TaskContext, deps: CleanUpDeps, { com
   }
 }
 
-/** Disks and exported releases do not exist yet: none are deleted. */
+/** There are no disks, exported releases and orphaned VMs yet: none are deleted. */
 function summary(plan: Plan, { removeAll }: DeleteArtifactsPayload): string {
   const releases = plan.releases.reduce((count, release) => count + release.versions.length, 0);
   const stemcells = plan.stemcells.reduce((count, stemcell) => count + stemcell.rows, 0);
   const before = new Date(plan.startedAt - (removeAll ? 0 : dnsBlobAgeMs)).toISOString().replace('T', ' ').replace(/\.\d+Z$/, ' +0000');
   return (
     `Deleted ${releases} release(s), ${stemcells} stemcell(s), ${plan.compiledPackages.length} extra compiled package(s), 0 orphaned disk(s), ` +
-    `${plan.orphanedVms.length} orphaned vm(s), 0 exported release(s), Deleted 0 dns blob(s) created before ${before}`
+    `0 orphaned vm(s), 0 exported release(s), Deleted 0 dns blob(s) created before ${before}`
   );
 }
