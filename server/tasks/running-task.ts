@@ -3,6 +3,7 @@ import { acquireLock, releaseLock } from '../cluster/locks';
 import type { Notifications } from '../cluster/notifications';
 import { abortReason, type Clock } from '../core/clock';
 import type { Connections } from '../../db/client';
+import { setMaxListeners } from 'node:events';
 import { sql } from 'drizzle-orm';
 import { isTaskCancelled, TaskCancelled, TaskLost, type TaskContext } from './context';
 import type { OutputWriter } from './output-writer';
@@ -140,7 +141,10 @@ export function createTaskContext(task: ClaimedTask, right: AttemptRight, writer
     };
     return context;
   };
-  return make(AbortSignal.any([right.lostSignal, right.cancelledSignal]), true);
+  const either = AbortSignal.any([right.lostSignal, right.cancelledSignal]);
+  // A task works on many instances at a time, and each waits on these.
+  setMaxListeners(0, either, right.lostSignal, right.cancelledSignal);
+  return make(either, true);
 }
 
 function waitNote(name: string, log: TaskLog): (holder: { taskId: number; description: string }) => Promise<void> {

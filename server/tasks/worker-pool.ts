@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type pg from 'pg';
 import { retryTransient, type Connections } from '../../db/client';
 import type { Heart, Renewal } from '../cluster/heart';
@@ -57,6 +58,8 @@ export class WorkerPool implements Renewal {
     this.#perform = perform;
     this.#deps = deps;
     this.#clock = deps.clock ?? systemClock;
+    // Every idle worker listens.
+    setMaxListeners(0, this.#stopping.signal);
   }
 
   start(): void {
