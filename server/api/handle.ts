@@ -39,9 +39,19 @@ interface Exchange {
 async function respond(deps: ApiDeps, router: Router, { message, response }: Exchange): Promise<void> {
   const { path, queryText } = splitUrl(message.url ?? '/');
   const match = router.match(message.method ?? '', path, message.headers['content-type']);
-  const reply = await answer(deps, match, { message, path, queryText }).catch((error: unknown) => renderError(deps, error, { method: message.method, path }));
+  const reply = await answer(deps, match, { message, path, queryText }).catch((error: unknown) => (isGone(message) ? gone(deps, path) : renderError(deps, error, { method: message.method, path })));
   const asksLogin = match.kind === 'no-route' || (match.kind === 'route' && match.route.permission !== 'public' && !reply.plain);
   await send(reply, { message, response }, asksLogin);
+}
+
+/** The client went away before it had sent everything: nobody waits for an answer, and what failed is no fault of ours. */
+function isGone(message: IncomingMessage): boolean {
+  return message.destroyed && !message.complete;
+}
+
+function gone(deps: ApiDeps, path: string): Reply {
+  deps.log.info('client-gone', { path });
+  return text(400, 'The request ended early');
 }
 
 interface Arrived {
