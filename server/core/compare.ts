@@ -5,8 +5,8 @@ export function sameValue(a: unknown, b: unknown): boolean {
   if (Object.is(a, b)) return true;
   if (Array.isArray(a)) return Array.isArray(b) && a.length === b.length && a.every((item, i) => sameValue(item, b[i]));
   if (!isHash(a) || !isHash(b)) return false;
-  const keys = new Set([...definedKeys(a), ...definedKeys(b)]);
-  return [...keys].every((key) => Object.hasOwn(a, key) && Object.hasOwn(b, key) && sameValue(a[key], b[key]));
+  const keys = definedKeys(a);
+  return keys.length === definedKeys(b).length && keys.every((key) => Object.hasOwn(b, key) && b[key] !== undefined && sameValue(a[key], b[key]));
 }
 
 /** Dotted paths at which two values differ, at most `limit`; never the values, which may be secret. */

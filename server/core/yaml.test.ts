@@ -57,6 +57,10 @@ describe('documents', () => {
     expect(() => parseYaml(levels.join('\n'))).toThrow(/aliases expand/);
   });
 
+  it('refuses a text that would stop the process for seconds', () => {
+    expect(() => parseYaml('a'.repeat(2 * 1024 * 1024 + 1))).toThrow(/longer than 2097152 characters/);
+  });
+
   it('accepts hundreds of uses of one anchor', () => {
     const text = `a: &a {b: 1}\nlist: [${Array.from({ length: 500 }, () => '*a').join(', ')}]`;
     expect((parseYaml(text) as { list: unknown[] }).list).toHaveLength(500);

@@ -134,6 +134,30 @@ describe('a redeploy', () => {
   });
 });
 
+describe('states that are not built yet', () => {
+  it.each([
+    ['asked for in a request', { request: { groupStates: { web: 'detached' } } }],
+    ['asked for in the manifest', { manifest: edit(manifestYaml, ['stemcell: default', 'stemcell: default\n  state: detached']) }],
+    ['recorded', { state: deployed({}, everyInstance({ state: 'detached' })) }],
+  ] satisfies [string, World][])('detached, %s, is refused', (_title, world) => {
+    expect(() => buildPlan(planInput(world))).toThrow(/'detached' \(of instance group 'web'\) is not supported/);
+  });
+});
+
+describe('a VM that was made just before its director died', () => {
+  const unrecorded = deployed({}, everyInstance({ spec: null, cloudProperties: { zone: 'one', size: 's', shared: 'type' }, updateCompleted: false }));
+
+  it('is kept', () => {
+    expect(only(completePlan({ state: unrecorded }))).toMatchObject({ needsVm: false, needsRecreate: false });
+  });
+
+  it('is replaced when its networks are others by now', () => {
+    const instance = only(completePlan({ state: unrecorded, cloud: edit(cloudYaml, ['{name: one}', '{name: uno}']) }));
+    expect(reasons(instance).network).toEqual(['network setting private.cloud_properties.name']);
+    expect(instance.needsRecreate).toBe(true);
+  });
+});
+
 describe('scaling', () => {
   it('up adds new instances with the next indexes', () => {
     const plan = completePlan({ state: deployed(), manifest: edit(manifestYaml, ['instances: 3', 'instances: 5']) });

@@ -71,7 +71,7 @@ function planInstance(group: ResolvedGroup, instance: NetworkedInstance, resolve
 function requestOf(group: ResolvedGroup, existing: RecordedInstance | undefined, request: DeployRequest): RequestedState | undefined {
   const groupState = request.groupStates?.[group.name] ?? request.groupStates?.['*'] ?? group.state;
   const requested = requestedState(existing, { instance: { ...group.instanceStates, ...request.instanceStates?.[group.name] }, group: groupState });
-  if (requested === 'detached' || existing?.state === 'detached') throw notSupported(`The state 'detached' (of instance group '${group.name}')`);
+  if (groupState === 'detached' || requested === 'detached' || existing?.state === 'detached') throw notSupported(`The state 'detached' (of instance group '${group.name}')`);
   return requested;
 }
 

@@ -145,7 +145,7 @@ function env({ existing, env: wanted }: Undecided): string[] {
 }
 
 function network({ existing, networks }: Undecided, networkChanges: readonly string[]): string[] {
-  const present = existing?.spec?.networks;
+  const present = existing?.spec?.networks ?? existing?.vm?.networks;
   const settings = present && Object.keys(present).length > 0 ? differingPaths(present, networks).map((path) => `network setting ${path}`) : [];
   return networkChanges.length > 0 ? [...networkChanges] : settings;
 }

@@ -32,7 +32,7 @@ function history(wishes: readonly Wish[]): RecordedState {
 }
 
 const histories = array(wish, { minLength: 1, maxLength: 3 });
-const runs = { numRuns: 60 };
+const runs = { numRuns: 30 };
 
 describe('whatever was deployed before', () => {
   it('no address is given out twice, and none that is withheld', () => {

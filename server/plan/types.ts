@@ -8,7 +8,8 @@ import type { FullSpec, InstanceState, NetworkSettings, PackageSpec } from '../i
  *
  *   PlanInput → Resolved → Placed → Networked → Plan → withRendered → withCompiled
  *
- * Here is what goes in and what comes out; what lies between is in `phases.ts`. Each phase returns a new type, so a value says by its type what is known. Nothing here is ever changed in place.
+ * Here is what goes in and what comes out; what lies between is in `phases.ts`. Each phase returns a new type, so a value
+ * says by its type what is known. Nothing here is ever changed in place.
  */
 
 /** Flags of `POST /deployments` and of the state changes; all optional. */
@@ -209,9 +210,6 @@ export interface PlannedStemcell {
   cid: string;
 }
 
-/** What of a job's links is decided; all optional, unlinked consumers are simply absent. */
-export type JobLinks = Record<string, Hash>;
-
 /** A release job bound to an instance group. */
 export interface BoundJob {
   name: string;
@@ -219,7 +217,8 @@ export interface BoundJob {
   record: JobRecord;
   /** Declared properties only: manifest value, else default, else null; nested; hashes key-sorted. */
   properties: Hash;
-  links: JobLinks;
+  /** By name; links that are not made are absent. */
+  links: Record<string, Hash>;
 }
 
 /** A run-time package of a group; compiled for the group's stemcell under `requirement`. */
