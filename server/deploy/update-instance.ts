@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
+import { describeError } from '../core/errors';
+import { recordEvent } from '../events/store';
 import { instanceLabel, instanceName, type ApplySpec, type FullSpec, type RenderedTemplatesArchive } from '../instances/instance';
 import { applySpec, fullSpec, initialApplySpec } from '../plan/specs';
 import type { CompleteInstancePlan, Plan } from '../plan/types';
-import type { StageProgress, TaskContext } from '../tasks/context';
+import { isTaskLost, type StageProgress, type TaskContext } from '../tasks/context';
 import { createArchive } from '../templates/archive';
 import { archiveEntries } from '../templates/instance';
 import { startJobs, stopJobs, watchWindow } from './agent-steps';
@@ -41,7 +43,27 @@ export interface InstanceVm {
 export async function convergeInstance(ctx: TaskContext, deps: DeployDeps, update: InstanceUpdate, progress: StageProgress): Promise<void> {
   const { instance, instanceId } = update;
   const changes = instance.changes.map((change) => change.kind);
-  await ctx.write((tx) => updateInstance(tx, instanceId, { updateCompleted: false, lastChanges: changes }));
+  const event = { user: ctx.user, action: actionOf(update), objectType: 'instance', objectName: instanceName(instance), taskId: ctx.taskId, deployment: update.plan.deployment, instance: instanceName(instance) };
+  const parentId = await ctx.write(async (tx) => {
+    await updateInstance(tx, instanceId, { updateCompleted: false, lastChanges: changes });
+    return recordEvent(tx, { ...event, context: { az: instance.az, changes } });
+  });
+  try {
+    await converge(ctx, deps, update, progress);
+  } catch (error) {
+    if (!isTaskLost(error)) await ctx.uncancellable().write((tx) => recordEvent(tx, { ...event, parentId, error: describeError(error).message }));
+    throw error;
+  }
+  await ctx.write((tx) => recordEvent(tx, { ...event, parentId }));
+}
+
+function actionOf({ instance, vm }: InstanceUpdate): string {
+  if (instance.isNew || !vm) return 'create';
+  return instance.needsRecreate ? 'recreate' : 'update';
+}
+
+async function converge(ctx: TaskContext, deps: DeployDeps, update: InstanceUpdate, progress: StageProgress): Promise<void> {
+  const { instance, instanceId } = update;
   if (instance.minimal && update.vm) {
     await writeMetadata(ctx, deps, update);
     await ctx.write((tx) => updateInstance(tx, instanceId, { spec: recordedSpec(update, undefined), updateCompleted: true }));

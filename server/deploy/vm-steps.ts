@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { abortReason, sleep } from '../core/clock';
+import { recordEvent } from '../events/store';
 import type { NetworkSettings } from '../instances/instance';
 import { isTaskCancelled, isTaskLost, type TaskContext } from '../tasks/context';
 import { callerWithoutTask, type AgentState, type AgentTarget } from '../agents/agent';
@@ -66,7 +67,10 @@ async function callCreateVm(ctx: TaskContext, deps: DeployDeps, order: VmOrder):
         agentId, stemcellCid: order.stemcell.cid, stemcellApiVersion: order.stemcell.apiVersion, cloudProperties: order.cloudProperties, networks: order.networks, env,
       });
       const { natsConfigSha1, blobstoreConfigSha1 } = deps.settings.director;
-      await ctx.write((tx) => completeVm(tx, vmId, { cid, natsConfigSha1, blobstoreConfigSha1 }));
+      await ctx.write(async (tx) => {
+        await completeVm(tx, vmId, { cid, natsConfigSha1, blobstoreConfigSha1 });
+        await recordEvent(tx, { user: ctx.user, action: 'create', objectType: 'vm', objectName: cid, taskId: ctx.taskId, deployment: order.deployment, instance: order.metadata.name });
+      });
       return { vmId, cid, agent: { id: agentId, name: order.label } };
     } catch (error) {
       if (isTaskLost(error)) throw error;
@@ -128,7 +132,10 @@ export async function updateAgentSettings(ctx: TaskContext, deps: DeployDeps, vm
 export async function deleteVm(ctx: TaskContext, deps: DeployDeps, vm: { id: number; cid: string | null; stemcellApiVersion: number | null }): Promise<void> {
   await ctx.write((tx) => markVmDeleting(tx, vm.id));
   if (vm.cid !== null) await deps.cpi.deleteVm(ctx, vm.cid, vm.stemcellApiVersion);
-  await ctx.write((tx) => deleteVmRecord(tx, vm.id));
+  await ctx.write(async (tx) => {
+    await deleteVmRecord(tx, vm.id);
+    if (vm.cid !== null) await recordEvent(tx, { user: ctx.user, action: 'delete', objectType: 'vm', objectName: vm.cid, taskId: ctx.taskId, deployment: ctx.deployment });
+  });
 }
 
 /** Decides about every VM that earlier attempts left open in this deployment, before anything is planned. */

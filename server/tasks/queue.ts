@@ -122,7 +122,7 @@ export async function lockOwnership(tx: Tx, taskId: number, epoch: number): Prom
 }
 
 /** Ends the attempt and the task; its locks go with it. False when the attempt no longer owns the task. */
-export async function finishTask(db: Database, task: { id: number; epoch: number }, outcome: { state: 'done' | 'error' | 'cancelled'; result: string }): Promise<boolean> {
+export async function finishTask(db: Db, task: { id: number; epoch: number }, outcome: { state: 'done' | 'error' | 'cancelled'; result: string }): Promise<boolean> {
   const { rows } = await db.execute(sql`
     WITH mine AS (SELECT id FROM tasks WHERE id = ${task.id} AND epoch = ${task.epoch} AND owner IS NOT NULL FOR UPDATE),
     ended AS (

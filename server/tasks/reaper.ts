@@ -2,6 +2,7 @@ import type { Component } from '../cluster/component';
 import type { Heart } from '../cluster/heart';
 import { timing } from '../cluster/timing';
 import type { Database } from '../../db/client';
+import { findStartEvent, recordEndEvent } from '../events/store';
 import { failUnownedTask, findLostTasks, forgetOldRequests, takeLostTask } from './queue';
 
 /**
@@ -19,7 +20,12 @@ export function createReaper(deps: { db: Database; heart: Heart; onNodeLoss: (ty
       for (const lost of await findLostTasks(deps.db)) {
         const taken = await ctx.write(async (tx) => {
           if (!(await takeLostTask(tx, lost))) return false;
-          if (deps.onNodeLoss(lost.type) === 'fail') await failUnownedTask(tx, lost.id, `Director node ${lost.nodeName} was lost while it ran the task, which must not run twice`);
+          if (deps.onNodeLoss(lost.type) === 'fail') {
+            const error = `Director node ${lost.nodeName} was lost while it ran the task, which must not run twice`;
+            await failUnownedTask(tx, lost.id, error);
+            const start = await findStartEvent(tx, lost.id);
+            if (start) await recordEndEvent(tx, start, { error });
+          }
           return true;
         });
         if (taken) ctx.log.warn('task-taken', { task: lost.id, from: lost.nodeName, epoch: lost.epoch });

@@ -8,6 +8,7 @@ import { timing } from '../cluster/timing';
 import { sleep, systemClock, type Clock } from '../core/clock';
 import { describeError } from '../core/errors';
 import type { Log } from '../core/log';
+import { findStartEvent, recordEndEvent } from '../events/store';
 import { isTaskLost, type TaskContext } from './context';
 import { readOutput } from './output';
 import { OutputWriter } from './output-writer';
@@ -169,13 +170,22 @@ export class WorkerPool implements Renewal {
     const described = cancelled ? { code: 10001, message: `Task ${task.id} cancelled` } : describeError(error);
     if (!cancelled) ctx.log.error(`${described.message}${error instanceof Error && error.stack ? `\n${error.stack}` : ''}`);
     await writer.append('event', errorLine(this.#clock.now(), described));
-    await this.#finish(task, right, writer, cancelled ? { state: 'cancelled', result: 'task cancelled' } : { state: 'error', result: truncateResult(described.message) });
+    await this.#finish(task, right, writer, cancelled ? { state: 'cancelled', result: 'task cancelled', error: described.message } : { state: 'error', result: truncateResult(described.message), error: described.message });
   }
 
-  /** All output is in the database before the final state is. */
-  async #finish(task: ClaimedTask, right: AttemptRight, writer: OutputWriter, outcome: { state: 'done' | 'error' | 'cancelled'; result: string }): Promise<void> {
+  /** All output is in the database before the final state is; the audit trail gets the end with it. */
+  async #finish(task: ClaimedTask, right: AttemptRight, writer: OutputWriter, outcome: { state: 'done' | 'error' | 'cancelled'; result: string; error?: string }): Promise<void> {
     await writer.flush();
-    const owned = await retryTransient(() => finishTask(this.#deps.connections.db, task, outcome), right.lostSignal);
+    const owned = await retryTransient(
+      () =>
+        this.#deps.connections.db.transaction(async (tx) => {
+          if (!(await finishTask(tx, task, outcome))) return false;
+          const start = await findStartEvent(tx, task.id);
+          if (start) await recordEndEvent(tx, start, { error: outcome.error });
+          return true;
+        }),
+      right.lostSignal,
+    );
     this.#deps.log.info('task-ended', { task: task.id, type: task.type, epoch: task.epoch, state: owned ? outcome.state : 'lost' });
   }
 }
