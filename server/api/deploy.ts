@@ -37,11 +37,9 @@ export async function deploy(deps: ApiDeps, request: ApiRequest): Promise<Reply>
 export function deploymentName(manifest: Hash): string {
   const { name } = manifest;
   if (name === undefined || name === null || name === '') throw new DirectorError(code.validationMissingField, "Deployment manifest must have a 'name' key");
-  const text = String(name);
-  if ((typeof name !== 'string' && typeof name !== 'number') || !namePattern.test(text)) {
-    throw new DirectorError(code.validationInvalidValue, `Invalid deployment name '${text}': use letters, digits and the characters - _ + .`);
-  }
-  return text;
+  const text = typeof name === 'number' ? String(name) : name;
+  if (typeof text === 'string' && namePattern.test(text)) return text;
+  throw new DirectorError(code.validationInvalidValue, `Invalid deployment name ${JSON.stringify(name)}: use letters, digits and the characters - _ + .`);
 }
 
 type Flags = Omit<UpdateDeploymentPayload, 'deployment' | 'manifestText' | 'configIds'>;

@@ -95,6 +95,6 @@ function parseAs<T>(schema: z.ZodType<T>, value: unknown): T {
   const issue = parsed.error.issues[0];
   const key = issue?.path.join('.') ?? '';
   if (value === undefined) throw new DirectorError(code.validationMissingField, 'The request needs a JSON body');
-  if (issue?.code === 'invalid_type' && /received undefined$/.test(issue.message)) throw new DirectorError(code.validationMissingField, `Missing '${key}' field`);
+  if (issue?.code === 'invalid_type' && issue.message.endsWith('received undefined')) throw new DirectorError(code.validationMissingField, `Missing '${key}' field`);
   throw new DirectorError(code.validationInvalidType, key === '' ? `The request body is not valid: ${issue?.message ?? ''}` : `Field '${key}' is not valid: ${issue?.message ?? ''}`);
 }

@@ -87,7 +87,7 @@ export const routes: readonly Route[] = [
   { method: 'GET', path: '/locks', permission: 'read', handler: director.locks },
   { method: 'GET', path: '/resources/:id', permission: 'admin', handler: director.resource },
   { method: 'POST', path: '/cleanup', media: 'application/json', permission: 'admin', handler: cleanUp.cleanUp },
-  { method: 'GET', path: '/cleanup/dryrun', permission: 'admin', handler: cleanUp.showLeftOvers },
+  { method: 'GET', path: '/cleanup/dryrun', permission: 'admin', handler: cleanUp.showSelection },
   { method: 'GET', path: '/resurrection', permission: 'admin', handler: director.resurrection },
   { method: 'PUT', path: '/resurrection', media: 'application/json', permission: 'admin', handler: director.pauseResurrection },
   { method: 'GET', path: '/director/certificate_expiry', permission: 'read', handler: director.certificateExpiry },

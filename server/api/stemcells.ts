@@ -1,5 +1,5 @@
 import { DirectorError, code } from '../core/errors';
-import { isHash } from '../core/yaml';
+import { isHash, type Hash } from '../core/yaml';
 import { isUploadNeeded, listStemcells, type ListedStemcell } from '../stemcells/store';
 import type { DeleteStemcellPayload } from '../task-types/artifact-payloads';
 import { acceptTask } from './accept-task';
@@ -27,9 +27,14 @@ const defaultCpi = [{ aliases: [''] }];
 export async function uploadNeeded(deps: ApiDeps, request: ApiRequest): Promise<Reply> {
   const body = await request.body.json();
   const stemcell = isHash(body) && isHash(body.stemcell) ? body.stemcell : missing('stemcell');
-  const name = stemcell.name ?? missing('name');
-  const version = stemcell.version ?? missing('version');
-  return json({ needed: await isUploadNeeded(deps.db, { name: String(name), version: String(version) }, defaultCpi) });
+  const wanted = { name: textField(stemcell, 'name'), version: textField(stemcell, 'version') };
+  return json({ needed: await isUploadNeeded(deps.db, wanted, defaultCpi) });
+}
+
+function textField(stemcell: Hash, field: string): string {
+  const value = stemcell[field] ?? missing(field);
+  if (typeof value === 'string' || typeof value === 'number') return String(value);
+  throw new DirectorError(code.validationInvalidType, `Field '${field}' must be a string`);
 }
 
 function missing(field: string): never {

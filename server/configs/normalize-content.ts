@@ -12,6 +12,6 @@ export function normalizeConfigContent(type: string, content: string): string {
   if (type !== 'runtime') return content;
   const { releases } = document;
   if (!Array.isArray(releases)) return `---\n${dumpYaml(document)}`;
-  const withText = releases.map((release: unknown) => (isHash(release) && release.version !== undefined ? { ...release, version: String(release.version) } : release));
+  const withText = releases.map((release: unknown) => (isHash(release) && typeof release.version === 'number' ? { ...release, version: String(release.version) } : release));
   return `---\n${dumpYaml({ ...document, releases: withText })}`;
 }

@@ -14,7 +14,7 @@ let store: TestStore;
 let server: RestServer;
 /** Blobs that were stored and not deleted, and uploads that did not end in a blob. */
 const blobs = new Set<string>();
-let failedPuts = 0;
+const failedPuts: unknown[] = [];
 const db = () => store.connections.db;
 
 function watched(blobstore: Blobstore): Blobstore {
@@ -26,7 +26,7 @@ function watched(blobstore: Blobstore): Blobstore {
         blobs.add(stored.id);
         return stored;
       } catch (error) {
-        failedPuts++;
+        failedPuts.push(error);
         throw error;
       }
     },
@@ -101,13 +101,13 @@ describe('an uploaded archive', () => {
   });
 
   it('leaves nothing when the client goes away in the middle', async () => {
-    const before = failedPuts;
+    const before = failedPuts.length;
     const socket = connectSocket(Number(new URL(server.url).port), '127.0.0.1');
     socket.on('error', () => undefined);
     socket.write(`POST /stemcells HTTP/1.1\r\nHost: x\r\nAuthorization: ${credentials('test')}\r\nContent-Type: ${archive}\r\nContent-Length: 50000000\r\n\r\n`);
     for (let piece = 0; piece < 40; piece++) await new Promise((resolve) => socket.write(Buffer.alloc(100_000, piece), resolve));
     socket.destroy();
-    while (failedPuts === before) await wait(5);
+    while (failedPuts.length === before) await wait(5);
     expect([(await tasks()).length, blobs.size]).toEqual([0, 0]);
     expect((await server.call('GET', '/stemcells')).status).toBe(200);
   });
