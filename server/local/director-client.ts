@@ -56,7 +56,7 @@ export class DirectorClient {
   async startTask(path: string, body: Body): Promise<number> {
     const answer = await this.#ask('POST', path, body);
     const id = /\/tasks\/(\d+)$/.exec(answer.location ?? '')?.[1];
-    if (answer.status !== 302 || id === undefined) throw refused('POST', path, answer);
+    if ((answer.status !== 302 && answer.status !== 303) || id === undefined) throw refused('POST', path, answer);
     return Number(id);
   }
 

@@ -75,7 +75,8 @@ export class NatsAuthApplier {
         await this.#turn();
         await this.#pause(beatMs);
       } catch (error) {
-        log.warn('nats-users-not-applied', { server: this.#options.serverName, error });
+        if (isMissingTable(error)) log.debug('nats-users-before-migration', { server: this.#options.serverName });
+        else log.warn('nats-users-not-applied', { server: this.#options.serverName, error });
         await this.#disconnect();
         await this.#pause(reconnectMs);
       }
@@ -186,4 +187,9 @@ export class NatsAuthApplier {
 async function readRevision(client: Client): Promise<number> {
   const { rows } = await client.query<Record<string, unknown>>('SELECT revision FROM nats_users_revision');
   return z.coerce.number().parse(rows[0]?.revision);
+}
+
+/** Before the first node has made the tables there are no agents either. */
+function isMissingTable(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === '42P01';
 }
