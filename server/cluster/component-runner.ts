@@ -79,7 +79,7 @@ export class ComponentRunner implements Renewal {
       values: [this.#deps.node.id, timing.componentLeaseMs / 1000, ...this.#columns(now)],
     });
     for (const held of this.#held.values()) {
-      const row = rows.find((candidate) => candidate.name === held.component.name && Number(candidate.epoch) === held.epoch);
+      const row = rows.find((candidate) => candidate.name === held.component.name && candidate.epoch === held.epoch);
       if (row) held.deadline = startedAt + timing.componentLeaseMs - timing.safetyMs;
       // A lease taken while this beat was under way was not part of it.
       else if (held.deadline < startedAt + timing.componentLeaseMs - timing.safetyMs) this.#drop(held, 'lease-lost');

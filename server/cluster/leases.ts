@@ -41,7 +41,7 @@ export async function listLeases(db: Database): Promise<LeaseInfo[]> {
   return rows.map((row) => ({
     name: row.name,
     holder: row.holder ?? undefined,
-    epoch: Number(row.epoch),
+    epoch: row.epoch,
     acquiredAt: row.acquired_at === null ? undefined : new Date(row.acquired_at),
     expiresInMs: row.expires_in_ms ?? undefined,
     lastProgressAt: row.last_progress_at === null ? undefined : new Date(row.last_progress_at),
@@ -71,7 +71,7 @@ export async function acquireLease(db: Database, name: string, node: string): Pr
       WHERE h.name = before.name AND h.epoch = before.old_epoch AND h.ended_at IS NULL),
     opened AS (INSERT INTO lease_history (name, epoch, holder) SELECT name, epoch, ${node} FROM taken)
     SELECT epoch FROM taken`);
-  return rows[0] === undefined ? undefined : Number(rows[0].epoch);
+  return rows[0] === undefined ? undefined : rows[0].epoch;
 }
 
 /** Gives the lease back and tells the others at once. No effect when it is no longer ours. */
@@ -114,7 +114,7 @@ export async function listLeaseHistory(db: Database, sinceMs: number): Promise<{
     SELECT name, epoch, holder, acquired_at, ended_at, reason FROM lease_history
     WHERE ended_at IS NULL OR ended_at > now() - make_interval(secs => ${sinceMs / 1000}) ORDER BY id DESC LIMIT 2000`);
   return rows.map((row) => ({
-    name: row.name, epoch: Number(row.epoch), holder: row.holder, acquiredAt: new Date(row.acquired_at),
+    name: row.name, epoch: row.epoch, holder: row.holder, acquiredAt: new Date(row.acquired_at),
     endedAt: row.ended_at === null ? undefined : new Date(row.ended_at), reason: row.reason ?? undefined,
   }));
 }

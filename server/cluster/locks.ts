@@ -31,7 +31,7 @@ async function tryLock(db: Database, name: string, owner: LockOwner, uid: string
   const row = rows[0];
   if (!row?.owned) return 'not-owner';
   if (row.taken) return 'taken';
-  return { taskId: Number(row.holder ?? 0), description: row.description ?? '' };
+  return { taskId: row.holder ?? 0, description: row.description ?? '' };
 }
 
 export interface LockRequest {

@@ -1,7 +1,7 @@
 import { mapPool } from '../core/concurrency';
 import { code, DirectorError } from '../core/errors';
 import { parseYaml, type Hash } from '../core/yaml';
-import { instanceLabel, type FullSpec, type NetworkSettings } from '../instances/instance';
+import { instanceLabel, type NetworkSettings } from '../instances/instance';
 import type { AgentState, DeployRequest, PlanInput, RecordedInstance, RecordedState } from '../plan/types';
 import { listCompiledPackages, loadReleases } from '../releases/store';
 import { loadStemcells } from '../stemcells/store';
@@ -35,7 +35,7 @@ async function loadState(ctx: TaskContext, deps: DeployDeps, load: LoadRequest):
   const instances = await mapPool(stored, 32, async (one) => toRecorded(one, groups.has(one.instance.job) ? await agentState(ctx, deps, one, load.request.fix === true) : undefined));
   return {
     director: { ...facts, ownAddresses: await ownAddresses() },
-    deployment: { name: load.deployment.name, manifest: load.deployment.manifest, tags: load.deployment.tags },
+    deployment: { name: load.deployment.name, manifest: load.deployment.manifest, tags: load.deployment.tags, teams: load.deployment.teams },
     instances,
     takenAddresses: (await listTakenAddresses(deps.db)).map((row) => row.address),
     releases,
@@ -61,7 +61,7 @@ function toRecorded({ instance, vms, addresses }: StoredInstance, state: AgentSt
   const vm = vms.find((candidate) => candidate.active && candidate.cid !== null);
   return {
     id: instance.id, uuid: instance.uuid, group: instance.job, index: instance.index, az: instance.az, state: instance.state, bootstrap: instance.bootstrap,
-    ignore: instance.ignore, updateCompleted: instance.updateCompleted, spec: instance.spec as FullSpec | null, cloudProperties: instance.cloudProperties,
+    ignore: instance.ignore, updateCompleted: instance.updateCompleted, spec: instance.spec, cloudProperties: instance.cloudProperties,
     ...(vm && vm.cid !== null
       ? {
           vm: {

@@ -64,7 +64,7 @@ function presentVm(instance: CompleteInstancePlan): InstanceVm | undefined {
 
 /** VMs for instances that have none; instances keep the VM when a later one fails. */
 async function createMissingVms(ctx: TaskContext, deps: DeployDeps, work: UpdateWork): Promise<Map<string, InstanceVm>> {
-  const missing = work.plan.groups.flatMap((group) => group.instances).filter((instance) => !instance.existing?.vm && instance.desiredState !== 'detached' && !instance.existing?.ignore);
+  const missing = work.plan.groups.flatMap((group) => group.instances).filter((instance) => instance.needsVm && !instance.existing?.ignore);
   const made = new Map<string, InstanceVm>();
   const stage = ctx.stages.stage('Creating missing vms', missing.length);
   await mapPool(missing, deps.settings.maxThreads, async (instance) => {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { describeError } from '../core/errors';
 import { recordEvent } from '../events/store';
 import { instanceLabel, instanceName, type ApplySpec, type FullSpec, type RenderedTemplatesArchive } from '../instances/instance';
-import { applySpec, fullSpec, initialApplySpec } from '../plan/specs';
+import { applySpec, fullSpec, initialApplySpec, specOfNewVm } from '../plan/specs';
 import type { CompleteInstancePlan, Plan } from '../plan/types';
 import { isTaskLost, type StageProgress, type TaskContext } from '../tasks/context';
 import { createArchive } from '../templates/archive';
@@ -127,7 +127,7 @@ export async function createInstanceVm(ctx: TaskContext, deps: DeployDeps, { pla
     cloudProperties: instance.cloudProperties, networks: instance.networks, env: instance.env, tags: instance.tags,
     metadata: { id: uuid, job: group, instance_group: group, index: String(index), name: instanceName(instance) },
   });
-  await ctx.write((tx) => updateInstance(tx, instanceId, { cloudProperties: instance.cloudProperties }));
+  await ctx.write((tx) => updateInstance(tx, instanceId, { cloudProperties: instance.cloudProperties, spec: { ...specOfNewVm(instance) } }));
   await deps.agents.agentFor(vm.agent, ctx).apply(initialApplySpec(instance, plan));
   return { vmId: vm.vmId, cid: vm.cid, agentId: vm.agent.id, apiVersion: stemcell.apiVersion, fresh: true };
 }
@@ -196,8 +196,12 @@ async function writeMetadata(ctx: TaskContext, deps: DeployDeps, update: Instanc
 export async function recordUnchanged(ctx: TaskContext, update: Pick<InstanceUpdate, 'plan' | 'instance' | 'instanceId' | 'rendered'>): Promise<void> {
   const archive = update.instance.existing?.spec?.rendered_templates_archive;
   const spec = recordedSpec(update, archive);
-  if (JSON.stringify(sortKeys(update.instance.existing?.spec)) === JSON.stringify(sortKeys(spec))) return;
-  await ctx.write((tx) => updateInstance(tx, update.instanceId, { spec: { ...spec } }));
+  const released = update.instance.reservations.release.map((reservation) => reservation.address);
+  if (released.length === 0 && JSON.stringify(sortKeys(update.instance.existing?.spec)) === JSON.stringify(sortKeys(spec))) return;
+  await ctx.write(async (tx) => {
+    await releaseAddresses(tx, update.instanceId, released);
+    await updateInstance(tx, update.instanceId, { spec: { ...spec } });
+  });
 }
 
 function recordedSpec(update: Pick<InstanceUpdate, 'plan' | 'instance'>, archive: RenderedTemplatesArchive | undefined): FullSpec & Record<string, unknown> {

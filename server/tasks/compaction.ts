@@ -27,7 +27,7 @@ export function createCompaction(deps: { db: Database; blobstore: Blobstore; del
         SELECT id FROM tasks WHERE finished_at < now() - make_interval(secs => ${(deps.delayMs ?? 10_000) / 1000}) AND NOT output_packed ORDER BY finished_at LIMIT 20`);
       for (const row of rows) {
         if (!ctx.holds()) return;
-        await pack(deps, ctx, Number(row.id));
+        await pack(deps, ctx, row.id);
       }
     },
   };

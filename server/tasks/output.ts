@@ -47,7 +47,7 @@ export async function findStream(db: Db, taskId: number, stream: StreamName): Pr
   const { rows } = await db.execute<{ size: number; blob_id: string | null; frames: Frame[] | null }>(sql`SELECT size, blob_id, frames FROM task_streams WHERE task_id = ${taskId} AND stream = ${stream}`);
   const row = rows[0];
   if (!row) return undefined;
-  return { size: Number(row.size), packed: row.blob_id === null ? undefined : { blobId: row.blob_id, frames: row.frames ?? [] } };
+  return { size: row.size, packed: row.blob_id === null ? undefined : { blobId: row.blob_id, frames: row.frames ?? [] } };
 }
 
 /**
@@ -77,7 +77,7 @@ async function readChunk(db: Database, taskId: number, stream: StreamName, at: n
   const first = rows[0];
   if (!first) return undefined;
   const joined = Buffer.concat(rows.map((row) => row.bytes));
-  return joined.subarray(at - Number(first.at));
+  return joined.subarray(at - first.at);
 }
 
 async function readPacked(deps: { db: Database; blobstore: Blobstore }, taskId: number, stream: StreamName, at: number): Promise<Buffer | undefined> {

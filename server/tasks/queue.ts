@@ -35,7 +35,7 @@ export async function enqueueTask(db: Db, task: NewTask): Promise<{ id: number; 
         SELECT id, task_id FROM accepted_requests
         WHERE fingerprint = ${task.fingerprint} AND answered_at IS NULL AND accepted_at > now() - make_interval(secs => ${repeatWindowS})
         ORDER BY accepted_at DESC LIMIT 1`);
-      if (rows[0]) return { id: Number(rows[0].task_id), requestId: rows[0].id, repeated: true };
+      if (rows[0]) return { id: rows[0].task_id, requestId: rows[0].id, repeated: true };
     }
     const id = await insertTask(tx, task);
     if (task.fingerprint === undefined) return { id, requestId: undefined, repeated: false };
@@ -110,8 +110,8 @@ export async function claimTask(db: Database, lane: Lane, node: string, worker: 
   const row = rows[0];
   if (!row) return undefined;
   return {
-    id: Number(row.id), type: row.type, state: row.state, description: row.description, user: row.username, deployment: row.deployment ?? undefined,
-    contextId: row.context_id, payload: row.payload, epoch: Number(row.epoch), attempt: row.attempt, checkpoint: row.checkpoint,
+    id: row.id, type: row.type, state: row.state, description: row.description, user: row.username, deployment: row.deployment ?? undefined,
+    contextId: row.context_id, payload: row.payload, epoch: row.epoch, attempt: row.attempt, checkpoint: row.checkpoint,
   };
 }
 
@@ -157,7 +157,7 @@ export async function findLostTasks(db: Db): Promise<LostTask[]> {
   const { rows } = await db.execute<{ id: number; type: string; epoch: number; node_name: string | null }>(sql`
     SELECT t.id, t.type, t.epoch, n.name AS node_name FROM tasks t LEFT JOIN director_nodes n ON n.id = t.owner_node
     WHERE t.state IN ('processing', 'cancelling') AND t.owner IS NOT NULL AND t.lease_expires_at < now() ORDER BY t.id LIMIT 100`);
-  return rows.map((row) => ({ id: Number(row.id), type: row.type, epoch: Number(row.epoch), nodeName: row.node_name ?? 'unknown' }));
+  return rows.map((row) => ({ id: row.id, type: row.type, epoch: row.epoch, nodeName: row.node_name ?? 'unknown' }));
 }
 
 /**
@@ -201,5 +201,5 @@ export async function cancelTasks(db: Db, filter: { states: readonly TaskState[]
       AND (${filter.types === undefined}::boolean OR type = ANY(${sql.param([...(filter.types ?? [])])}::text[]))
       AND (${filter.deployment ?? null}::text IS NULL OR deployment = ${filter.deployment ?? null})
     RETURNING id, pg_notify('task_cancel', id::text), pg_notify('tasks', lane)`);
-  return rows.map((row) => Number(row.id));
+  return rows.map((row) => row.id);
 }

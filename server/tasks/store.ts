@@ -29,10 +29,10 @@ const columns = sql.raw('id, type, lane, state, description, result, username, d
 function toTask(row: TaskRow): Task {
   const date = (value: Date | string | null) => (value === null ? undefined : new Date(value));
   return {
-    id: Number(row.id), type: row.type, lane: row.lane, state: row.state, description: row.description, result: row.result ?? undefined,
+    id: row.id, type: row.type, lane: row.lane, state: row.state, description: row.description, result: row.result ?? undefined,
     user: row.username, deployment: row.deployment ?? undefined, contextId: row.context_id, teams: row.teams,
     createdAt: new Date(row.created_at), startedAt: date(row.started_at), finishedAt: date(row.finished_at), cancelRequestedAt: date(row.cancel_requested_at),
-    epoch: Number(row.epoch), attempt: row.attempt, ownerNode: row.owner_node ?? undefined,
+    epoch: row.epoch, attempt: row.attempt, ownerNode: row.owner_node ?? undefined,
   };
 }
 
@@ -89,12 +89,12 @@ export async function listAttempts(db: Db, taskIds: readonly number[]): Promise<
     WHERE a.task_id = ANY(${sql.param([...taskIds])}::bigint[]) ORDER BY a.task_id, a.epoch`);
   const found = new Map<number, TaskAttempt[]>();
   for (const row of rows) {
-    const attempts = found.get(Number(row.task_id)) ?? [];
+    const attempts = found.get(row.task_id) ?? [];
     attempts.push({
-      epoch: Number(row.epoch), attempt: row.attempt, nodeId: row.node_id, nodeName: row.node_name ?? row.node_id.slice(0, 8), worker: row.worker,
+      epoch: row.epoch, attempt: row.attempt, nodeId: row.node_id, nodeName: row.node_name ?? row.node_id.slice(0, 8), worker: row.worker,
       startedAt: new Date(row.started_at), endedAt: row.ended_at === null ? undefined : new Date(row.ended_at), outcome: row.outcome ?? undefined,
     });
-    found.set(Number(row.task_id), attempts);
+    found.set(row.task_id, attempts);
   }
   return found;
 }
@@ -123,13 +123,13 @@ export async function listLocks(db: Db): Promise<HeldLock[]> {
   const { rows } = await db.execute<{ name: string; uid: string; task_id: number; description: string; acquired_at: string; expires_at: string }>(sql`
     SELECT l.name, l.uid, l.task_id, t.description, l.acquired_at, COALESCE(t.lease_expires_at, now()) AS expires_at
     FROM locks l JOIN tasks t ON t.id = l.task_id WHERE t.state IN ('processing', 'cancelling') ORDER BY l.name`);
-  return rows.map((row) => ({ name: row.name, uid: row.uid, taskId: Number(row.task_id), description: row.description, acquiredAt: new Date(row.acquired_at), expiresAt: new Date(row.expires_at) }));
+  return rows.map((row) => ({ name: row.name, uid: row.uid, taskId: row.task_id, description: row.description, acquiredAt: new Date(row.acquired_at), expiresAt: new Date(row.expires_at) }));
 }
 
 /** Sizes of a task's streams, bytes; absent streams are empty. */
 export async function streamSizes(db: Db, taskId: number): Promise<Record<StreamName, number>> {
   const { rows } = await db.execute<{ stream: StreamName; size: number }>(sql`SELECT stream, size FROM task_streams WHERE task_id = ${taskId}`);
   const sizes: Record<StreamName, number> = { event: 0, result: 0, debug: 0, cpi: 0 };
-  for (const row of rows) sizes[row.stream] = Number(row.size);
+  for (const row of rows) sizes[row.stream] = row.size;
   return sizes;
 }

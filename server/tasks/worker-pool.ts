@@ -96,7 +96,7 @@ export class WorkerPool implements Renewal {
              WHERE t.id = mine.id AND t.epoch = mine.epoch AND t.owner_node = $1 RETURNING t.id, t.epoch, t.state`,
       values: [this.#deps.node.id, timing.taskLeaseMs / 1000, live.map((right) => right.taskId), live.map((right) => right.epoch)],
     });
-    const found = new Map(rows.map((row) => [Number(row.id), row]));
+    const found = new Map(rows.map((row) => [row.id, row]));
     for (const right of live) {
       const row = found.get(right.taskId);
       if (row) right.renewed(startedAt + timing.taskLeaseMs - timing.safetyMs);
