@@ -20,7 +20,7 @@ export type StageStep = Stage['steps'][number];
 export type Instance = Outputs['instances']['get'];
 
 const context = createTRPCContext<AppRouter>();
-export const useTRPC = context.useTRPC;
+export const { useTRPC, useTRPCClient } = context;
 
 /** An answer takes at most this long, ms; then another connection, and so perhaps another node, is tried. */
 const answerMs = 6_000;

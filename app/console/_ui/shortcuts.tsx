@@ -14,8 +14,8 @@ interface Shortcut {
 }
 
 interface Registry {
-  add(shortcut: Shortcut): () => void;
-  openPalette(): void;
+  add: (shortcut: Shortcut) => () => void;
+  openPalette: () => void;
 }
 
 const context = createContext<Registry>({ add: () => () => undefined, openPalette: () => undefined });

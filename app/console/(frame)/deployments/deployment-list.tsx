@@ -5,7 +5,7 @@ import Link from 'next/link';
 import { useRouter } from 'next/navigation';
 import { useTRPC, type Outputs } from '../../_ui/api';
 import { Empty, Loaded } from '../../_ui/states';
-import { Status, taskLooks, toneIcons, toneText, type Tone } from '../../_ui/status';
+import { Status, taskLooks, toneIcons, type Tone } from '../../_ui/status';
 import { Ago } from '../../_ui/time';
 import { useRows } from '../../_ui/use-rows';
 
