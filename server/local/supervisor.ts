@@ -10,6 +10,7 @@ async function main(stopped: AbortController): Promise<void> {
   const root = process.env.DIRECTORATE_ROOT ?? dirname(__dirname);
   const dataDir = resolve(process.env.DIRECTORATE_DATA ?? join(root, 'data'));
   const progress = new Progress(process.stdout);
+  stopWithNpm(stopped);
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stopped.abort());
   const since = performance.now();
   progress.print(`${progress.bold('Directorate')} ${version}  ${progress.dim(dataDir)}`);
@@ -31,6 +32,15 @@ async function main(stopped: AbortController): Promise<void> {
     progress.print('');
     await embedded.stopAll();
   }
+}
+
+/** A signal to npm ends the shell between npm and this process, which hears nothing of it. */
+function stopWithNpm(stopped: AbortController): void {
+  if (process.env.npm_lifecycle_event === undefined) return;
+  const parent = process.ppid;
+  setInterval(() => {
+    if (process.ppid !== parent) stopped.abort();
+  }, 250).unref();
 }
 
 async function bootstrap(embedded: Embedded, progress: Progress, signal: AbortSignal): Promise<void> {
