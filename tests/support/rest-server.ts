@@ -1,4 +1,5 @@
-import { createServer, request, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
+import { createServer, request, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { Readable } from 'node:stream';
 import type { ApiDeps } from '../../server/api/deps';
 import { createRestHandler } from '../../server/api/handle';
@@ -6,11 +7,14 @@ import { createLocalIdentity } from '../../server/auth/identity';
 import { hashPassword } from '../../server/auth/password';
 import { systemClock } from '../../server/core/clock';
 import { silentLog } from '../../server/core/log';
+import { createCa, issueServerCertificate } from '../../server/nats/credentials';
 import type { TestStore } from './director-parts';
 
-/** The REST API over plain HTTP, without workers: what it enqueues stays queued. */
+/** The REST API without workers: what it enqueues stays queued. */
 export interface RestServer {
   url: string;
+  /** PEM of the CA, when it speaks TLS. */
+  ca: string;
   deps: ApiDeps;
   call(method: string, path: string, options?: RestCall): Promise<RestAnswer>;
   close(): Promise<void>;
@@ -33,10 +37,19 @@ export interface RestAnswer {
 }
 
 export const directorUuid = 'deadbeef';
-const password = 'secret';
+export const password = 'secret';
 
-/** Starts it on a free port. `scopes` are those of each user; `test` administers the director. */
-export async function startRestServer(store: TestStore, options: { scopes?: Record<string, string[]>; change?: (deps: ApiDeps) => ApiDeps } = {}): Promise<RestServer> {
+export interface RestServerOptions {
+  /** Users besides `test`, who administers the director, with their scopes. All have the same password. */
+  scopes?: Record<string, string[]>;
+  change?: (deps: ApiDeps) => ApiDeps;
+  tls?: boolean;
+  /** Sees every request first; true: it has dealt with it. */
+  intercept?: (message: IncomingMessage, response: ServerResponse) => boolean;
+}
+
+/** Starts it on a free port of 127.0.0.1. */
+export async function startRestServer(store: TestStore, options: RestServerOptions = {}): Promise<RestServer> {
   const hash = await hashPassword(password);
   const users = Object.entries({ test: ['bosh.admin'], ...options.scopes }).map(([name, scopes]) => ({ name, password_hash: hash, scopes }));
   const plain: ApiDeps = {
@@ -44,14 +57,21 @@ export async function startRestServer(store: TestStore, options: { scopes?: Reco
     director: { name: 'TestDirector', uuid: directorUuid, version: '0.0.0', revision: '96f91352', cpi: 'test-cpi', certificates: [] },
   };
   const deps = options.change?.(plain) ?? plain;
-  const server = createServer(createRestHandler(deps));
+  const handle = createRestHandler(deps);
+  const listener = (message: IncomingMessage, response: ServerResponse) => {
+    if (!options.intercept?.(message, response)) handle(message, response);
+  };
+  const ca = options.tls ? await createCa('test-ca') : undefined;
+  const certificate = ca && (await issueServerCertificate(ca, { cn: 'director', dnsNames: ['localhost'], ips: ['127.0.0.1'] }));
+  const server = certificate ? createTlsServer({ cert: certificate.certificate, key: certificate.privateKey }, listener) : createServer(listener);
   server.requestTimeout = 0;
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('no port');
-  const url = `http://127.0.0.1:${address.port}`;
+  const url = `${ca ? 'https' : 'http'}://127.0.0.1:${address.port}`;
   return {
     url,
+    ca: ca?.certificate ?? '',
     deps,
     call: (method, path, call = {}) => send(url, method, path, call),
     close: async () => {
