@@ -11,6 +11,7 @@ async function main(stopped: AbortController): Promise<void> {
   const dataDir = resolve(process.env.DIRECTORATE_DATA ?? join(root, 'data'));
   const progress = new Progress(process.stdout);
   stopWithNpm(stopped);
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined); // a terminal that was closed
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stopped.abort());
   const since = performance.now();
   progress.print(`${progress.bold('Directorate')} ${version}  ${progress.dim(dataDir)}`);
