@@ -38,7 +38,8 @@ export async function listPartsOfRelease(db: Db, releaseId: number): Promise<Doo
 type Condition = ReturnType<typeof eq>;
 
 async function listParts(db: Db, ofPackages: Condition, ofJobs: Condition): Promise<Doomed> {
-  const compiledBlobs = sql<string[]>`ARRAY(SELECT c.blobstore_id FROM compiled_packages c WHERE c.package_id = ${packages.id})`;
+  // Drizzle writes the columns of a selection from one table without the table, which inside a subquery names the wrong one.
+  const compiledBlobs = sql<string[]>`ARRAY(SELECT c.blobstore_id FROM compiled_packages c WHERE c.package_id = packages.id)`;
   const packageRows = await db
     .select({ id: packages.id, name: packages.name, version: packages.version, blobId: packages.blobstoreId, compiled: compiledBlobs })
     .from(packages)

@@ -123,15 +123,14 @@ function planPackage(label: string, pkg: ManifestPackage, { manifest, recorded, 
 }
 
 function planCompiled(steps: readonly PackageStep[], recorded: RecordedRelease, fix: boolean): CompiledStep[] {
-  const fromManifest: PackageNode[] = steps.map((step) => step.manifest);
-  const fromRecords: PackageNode[] = steps.map((step) => step.record ?? step.manifest);
+  const all: PackageNode[] = steps.map((step) => step.manifest);
   return steps.flatMap((step, packageAt): CompiledStep[] => {
     const { manifest: pkg, record } = step;
     if (!pkg.stemcell) return [];
-    const key = dependencyKey(record ?? pkg, fromRecords);
-    if (key !== dependencyKey(pkg, fromManifest)) {
+    if (record && !sameNames(record.dependencies, pkg.dependencies)) {
       throw new DirectorError(code.releasePackageDependencyKeyMismatch, `Package '${pkg.name}' has other dependencies in the uploaded release than the director has recorded for the same fingerprint: build the release again`);
     }
+    const key = dependencyKey(pkg, all);
     const { os, version } = pkg.stemcell;
     const same = recorded.compiled.filter((form) => form.stemcellOs === os && form.stemcellVersion === version && form.dependencyKey === key);
     const own = same.find((form) => form.packageId === record?.id);
@@ -141,6 +140,10 @@ function planCompiled(steps: readonly PackageStep[], recorded: RecordedRelease, 
     const source: Origin = twin ? { from: 'copy', blobId: twin.blobstoreId, sha1: twin.sha1 } : { from: 'archive', sha1: pkg.sha1 };
     return [{ manifest: pkg, packageAt, stemcell: pkg.stemcell, dependencyKey: key, replaces: own, source }];
   });
+}
+
+function sameNames(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((name) => b.includes(name));
 }
 
 function planJob(label: string, job: ManifestJob, recorded: RecordedRelease, fix: boolean): JobStep {
