@@ -35,7 +35,7 @@ export function badRequest(message: string): DirectorError {
   return new DirectorError(code.badConfigRequest, message);
 }
 
-export function mayUse(deps: ApiDeps, request: ApiRequest, config: Pick<StoredConfig, 'team'>, permission: 'config:read' | 'config:admin'): boolean {
+function mayUse(deps: ApiDeps, request: ApiRequest, config: Pick<StoredConfig, 'team'>, permission: 'config:read' | 'config:admin'): boolean {
   return isAllowed(request.principal, accessTo(deps, config, permission));
 }
 

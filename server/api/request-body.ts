@@ -6,7 +6,7 @@ import { DirectorError, code } from '../core/errors';
 import { ReplyThrown, json as jsonReply } from './reply';
 
 /** JSON and YAML bodies may have this many bytes. */
-export const documentLimit = 16 * 1024 * 1024;
+const documentLimit = 16 * 1024 * 1024;
 /** Uploads are read in pieces of about this many bytes: hashing and file systems like large ones. */
 const uploadPiece = 1 << 20;
 

@@ -186,14 +186,3 @@ export async function isResurrectionPaused(db: Db): Promise<boolean> {
 export async function setResurrectionPaused(db: Db, paused: boolean): Promise<void> {
   await db.insert(directorSettings).values({ key: resurrectionPaused, value: paused }).onConflictDoUpdate({ target: directorSettings.key, set: { value: paused } });
 }
-
-/** Instances of all deployments per state, for overviews. */
-export async function countInstances(db: Db): Promise<{ deployment: string; instances: number; vms: number }[]> {
-  return db
-    .select({ deployment: deployments.name, instances: sql<number>`count(DISTINCT ${instances.id})::int`, vms: sql<number>`count(${vms.id})::int` })
-    .from(deployments)
-    .leftJoin(instances, and(eq(instances.deploymentId, deployments.id), eq(instances.compilation, false)))
-    .leftJoin(vms, and(eq(vms.instanceId, instances.id), eq(vms.active, true)))
-    .groupBy(deployments.name)
-    .orderBy(deployments.name);
-}
