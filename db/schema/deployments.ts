@@ -144,6 +144,10 @@ export const renderedTemplatesArchives = pgTable(
     sha1: text('sha1').notNull(),
     /** The configuration hash of the content. */
     contentSha1: text('content_sha1').notNull(),
+    /** SHA-256 over all that decided the content. */
+    inputKey: text('input_key'),
+    /** Job name to SHA-1 of its templates. */
+    templateHashes: jsonb('template_hashes').$type<Record<string, string>>(),
     createdAt: instant('created_at').notNull().defaultNow(),
   },
   (t) => [index('rendered_templates_archives_instance').on(t.instanceId)],

@@ -1,18 +1,25 @@
 import { parseYaml } from '../core/yaml';
 import { mapPool } from '../core/concurrency';
+import { sha256Hex } from '../core/digest';
 import { templateSpec } from '../plan/specs';
 import type { BoundJob, InstancePlan, Plan, RenderedHashes } from '../plan/types';
 import type { TaskContext } from '../tasks/context';
 import { deploymentRenderError, groupErrorText, RenderError } from '../templates/errors';
 import { configurationHash, templateHashes, withLinksFile } from '../templates/instance';
 import { jobSources, readJobArchive } from '../templates/job-archive';
-import { noDnsIds, type RenderedJob, type RenderJob } from '../templates/render-job';
+import { encodeJob, jobKey, noDnsIds, type RenderedJob, type RenderJob } from '../templates/render-job';
 import type { DeployDeps } from './ports';
+import { listRenderInputs } from './store';
 
-/** An instance's rendered jobs and what they hash to. */
+/** What an instance's templates come to. */
 export interface RenderedInstance {
-  jobs: readonly RenderedJob[];
   hashes: RenderedHashes;
+  /** Identifies everything that decides the content. */
+  inputKey: string;
+  /** The hashes are those of an earlier deploy with the same inputs. */
+  reused: boolean;
+  /** The contents; rendered now if an earlier deploy's hashes could be used. */
+  jobs(): Promise<readonly RenderedJob[]>;
 }
 
 type JobSources = Pick<RenderJob, 'jobName' | 'monit' | 'templates'>;
@@ -43,17 +50,26 @@ export class JobSourceCache {
 /**
  * Renders all instances of the plan. Every group is attempted, of a failing group only the first failing instance is reported,
  * of an instance all failing jobs: cloudfoundry/bosh src/bosh-director/lib/bosh/director/jobs/update_deployment.rb.
+ * Nothing is rendered from inputs that are those of the instance's last templates.
  */
 export async function renderPlan(ctx: TaskContext, deps: DeployDeps, plan: Plan, sources: JobSourceCache): Promise<Map<string, RenderedInstance>> {
   const rendered = new Map<string, RenderedInstance>();
+  const known = await listRenderInputs(deps.db, plan.groups.flatMap((group) => group.instances.flatMap((instance) => instance.existing?.id ?? [])));
   const failures: string[] = [];
   for (const group of plan.groups) {
     let groupFailure: string | undefined;
     await mapPool(group.instances, 8, async (instance) => {
       if (groupFailure !== undefined) return;
       await ctx.checkpoint();
-      const outcome = await renderInstance(ctx, deps, instance, plan, sources);
-      if (outcome.ok) rendered.set(instance.uuid, outcome.instance);
+      const input = await renderInput(instance, plan, sources);
+      const last = instance.existing && known.get(instance.existing.id);
+      const render = () => renderJobs(deps, input.jobs, `task-${ctx.taskId}-${ctx.epoch}`);
+      if (last?.inputKey === input.key) {
+        rendered.set(instance.uuid, { inputKey: input.key, reused: true, hashes: { configurationHash: last.contentSha1, templateHashes: last.templateHashes }, jobs: async () => contentsOf(await render()) });
+        return;
+      }
+      const outcome = await render();
+      if (outcome.ok) rendered.set(instance.uuid, { inputKey: input.key, reused: false, hashes: hashesOf(outcome.jobs), jobs: async () => outcome.jobs });
       else groupFailure ??= groupErrorText(group.name, outcome.errors);
     });
     if (groupFailure !== undefined) failures.push(groupFailure);
@@ -62,22 +78,32 @@ export async function renderPlan(ctx: TaskContext, deps: DeployDeps, plan: Plan,
   return rendered;
 }
 
-type Outcome = { ok: true; instance: RenderedInstance } | { ok: false; errors: string[] };
+type Outcome = { ok: true; jobs: readonly RenderedJob[] } | { ok: false; errors: string[] };
 
-async function renderInstance(ctx: TaskContext, deps: DeployDeps, instance: InstancePlan, plan: Plan, sources: JobSourceCache): Promise<Outcome> {
-  const jobs: RenderedJob[] = [];
+function contentsOf(outcome: Outcome): readonly RenderedJob[] {
+  if (outcome.ok) return outcome.jobs;
+  throw deploymentRenderError(outcome.errors);
+}
+
+function hashesOf(jobs: readonly RenderedJob[]): RenderedHashes {
+  return jobs.length === 0 ? { templateHashes: {} } : { configurationHash: configurationHash(jobs), templateHashes: templateHashes(jobs) };
+}
+
+async function renderInput(instance: InstancePlan, plan: Plan, sources: JobSourceCache): Promise<{ key: string; jobs: RenderJob[] }> {
+  const jobs = await Promise.all(instance.jobs.map(async (job): Promise<RenderJob> => ({ ...(await sources.get(job)), context: templateSpec(instance, job, plan), dns: noDnsIds })));
+  return { key: sha256Hex(jobs.map((job) => jobKey(job, encodeJob(job))).join('\n')), jobs };
+}
+
+async function renderJobs(deps: DeployDeps, jobs: readonly RenderJob[], scope: string): Promise<Outcome> {
+  const rendered: RenderedJob[] = [];
   const errors: string[] = [];
-  for (const job of instance.jobs) {
-    const context = templateSpec(instance, job, plan);
+  for (const job of jobs) {
     try {
-      const result = await deps.renderer.render({ ...(await sources.get(job)), context, dns: noDnsIds }, `task-${ctx.taskId}-${ctx.epoch}`);
-      jobs.push(withLinksFile(result, []));
+      rendered.push(withLinksFile(await deps.renderer.render(job, scope), []));
     } catch (error) {
       if (!(error instanceof RenderError)) throw error;
       errors.push(error.message);
     }
   }
-  if (errors.length > 0) return { ok: false, errors };
-  const hashes: RenderedHashes = jobs.length === 0 ? { templateHashes: {} } : { configurationHash: configurationHash(jobs), templateHashes: templateHashes(jobs) };
-  return { ok: true, instance: { jobs, hashes } };
+  return errors.length > 0 ? { ok: false, errors } : { ok: true, jobs: rendered };
 }

@@ -169,12 +169,29 @@ export async function deleteInstanceRecord(tx: Tx, instanceId: number): Promise<
 }
 
 /** Templates last delivered to an instance, newest first. */
-export async function listArchives(db: Db, instanceId: number): Promise<{ id: number; blobstoreId: string; sha1: string; contentSha1: string }[]> {
+export async function listArchives(db: Db, instanceId: number): Promise<(typeof t.renderedTemplatesArchives.$inferSelect)[]> {
   return db.select().from(t.renderedTemplatesArchives).where(eq(t.renderedTemplatesArchives.instanceId, instanceId)).orderBy(sql`id DESC`);
 }
 
-export async function createArchive(tx: Tx, row: { instanceId: number; blobstoreId: string; sha1: string; contentSha1: string }): Promise<void> {
+export async function createArchive(tx: Tx, row: typeof t.renderedTemplatesArchives.$inferInsert): Promise<void> {
   await tx.insert(t.renderedTemplatesArchives).values(row);
+}
+
+/** What the newest templates of each instance were rendered from, and what came out; one query for all. */
+export async function listRenderInputs(db: Db, instanceIds: readonly number[]): Promise<Map<number, { id: number; inputKey: string; contentSha1: string; templateHashes: Record<string, string> }>> {
+  if (instanceIds.length === 0) return new Map();
+  const archives = t.renderedTemplatesArchives;
+  const rows = await db
+    .selectDistinctOn([archives.instanceId], { instanceId: archives.instanceId, id: archives.id, inputKey: archives.inputKey, contentSha1: archives.contentSha1, templateHashes: archives.templateHashes })
+    .from(archives)
+    .where(inArray(archives.instanceId, [...instanceIds]))
+    .orderBy(archives.instanceId, sql`id DESC`);
+  return new Map(rows.flatMap(({ instanceId, id, inputKey, contentSha1, templateHashes }) => (inputKey !== null && templateHashes !== null ? [[instanceId, { id, inputKey, contentSha1, templateHashes }] as const] : [])));
+}
+
+/** The same content came out of other inputs: these are the ones to compare with next time. */
+export async function updateRenderInput(tx: Tx, archiveId: number, input: { inputKey: string; templateHashes: Record<string, string> }): Promise<void> {
+  await tx.update(t.renderedTemplatesArchives).set(input).where(eq(t.renderedTemplatesArchives.id, archiveId));
 }
 
 /** Drops all but the given archive; returns the dropped blobs. */

@@ -37,7 +37,7 @@ async function updateGroup(ctx: TaskContext, deps: DeployDeps, work: GroupWork, 
   const { group, batches } = run;
   await ctx.checkpoint();
   await deleteObsolete(ctx, deps, group.obsolete, { maxInFlight: run.deleteInFlight, tags: [group.name] });
-  await Promise.all(group.instances.filter((instance) => instance.changes.length === 0 && !instance.existing?.ignore).map((instance) => recordUnchanged(ctx, { ...workOf(work, instance) })));
+  await Promise.all(group.instances.filter((instance) => instance.changes.length === 0 && !instance.existing?.ignore).map((instance) => recordUnchanged(ctx, deps, { ...workOf(work, instance) })));
   const total = batches.reduce((sum, batch) => sum + batch.canaries.length + batch.rest.length, 0);
   const stage = ctx.stages.stage('Updating instance', total, [group.name]);
   const update = (instance: CompleteInstancePlan, canary: boolean) =>
@@ -54,7 +54,13 @@ async function updateGroup(ctx: TaskContext, deps: DeployDeps, work: GroupWork, 
 function workOf(work: UpdateWork, instance: CompleteInstancePlan): { plan: Plan<CompleteInstancePlan>; instance: CompleteInstancePlan; instanceId: number; rendered: RenderedInstance } {
   const instanceId = instance.existing?.id ?? work.instanceIds.get(instance.uuid);
   if (instanceId === undefined) throw new Error(`instance ${instanceLabel(instance)} has no record`);
-  return { plan: work.plan, instance, instanceId, rendered: work.rendered.get(instance.uuid) ?? { jobs: [], hashes: { templateHashes: {} } } };
+  return { plan: work.plan, instance, instanceId, rendered: renderedOf(work, instance) };
+}
+
+function renderedOf(work: UpdateWork, instance: CompleteInstancePlan): RenderedInstance {
+  const rendered = work.rendered.get(instance.uuid);
+  if (!rendered) throw new Error(`the templates of ${instanceLabel(instance)} were not rendered`);
+  return rendered;
 }
 
 function presentVm(instance: CompleteInstancePlan): InstanceVm | undefined {

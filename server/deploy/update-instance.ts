@@ -11,7 +11,7 @@ import { startJobs, stopJobs, watchWindow } from './agent-steps';
 import type { AgentTarget } from '../agents/agent';
 import type { DeployDeps } from './ports';
 import type { RenderedInstance } from './render-plan';
-import { createArchive as recordArchive, dropOtherArchives, listArchives, releaseAddresses, updateInstance } from './store';
+import { createArchive as recordArchive, dropOtherArchives, listArchives, releaseAddresses, updateInstance, updateRenderInput } from './store';
 import { createVm, deleteVm, updateAgentSettings } from './vm-steps';
 
 /** What the update of one instance works on. */
@@ -140,11 +140,15 @@ async function deliverTemplates(ctx: TaskContext, deps: DeployDeps, update: Inst
   const { rendered, instanceId } = update;
   const contentSha1 = rendered.hashes.configurationHash;
   if (contentSha1 === undefined) return undefined;
+  const input = { inputKey: rendered.inputKey, templateHashes: rendered.hashes.templateHashes };
   const [latest] = await listArchives(deps.db, instanceId);
-  if (latest && latest.contentSha1 === contentSha1 && (await deps.blobstore.exists(latest.blobstoreId))) return { blobstore_id: latest.blobstoreId, sha1: latest.sha1 };
-  const { bytes, sha1 } = await createArchive(archiveEntries(rendered.jobs));
+  if (latest && latest.contentSha1 === contentSha1 && (await deps.blobstore.exists(latest.blobstoreId))) {
+    if (latest.inputKey !== input.inputKey) await ctx.write((tx) => updateRenderInput(tx, latest.id, input));
+    return { blobstore_id: latest.blobstoreId, sha1: latest.sha1 };
+  }
+  const { bytes, sha1 } = await createArchive(archiveEntries(await rendered.jobs()));
   const blobstoreId = randomUUID();
-  await ctx.write((tx) => recordArchive(tx, { instanceId, blobstoreId, sha1, contentSha1 }));
+  await ctx.write((tx) => recordArchive(tx, { instanceId, blobstoreId, sha1, contentSha1, ...input }));
   await ctx.fence();
   await deps.blobstore.put(bytes, blobstoreId);
   return { blobstore_id: blobstoreId, sha1 };
@@ -193,7 +197,8 @@ async function writeMetadata(ctx: TaskContext, deps: DeployDeps, update: Instanc
 }
 
 /** Records of an instance that the plan leaves as it is: its spec may still have gained facts that change nothing. */
-export async function recordUnchanged(ctx: TaskContext, update: Pick<InstanceUpdate, 'plan' | 'instance' | 'instanceId' | 'rendered'>): Promise<void> {
+export async function recordUnchanged(ctx: TaskContext, deps: DeployDeps, update: Pick<InstanceUpdate, 'plan' | 'instance' | 'instanceId' | 'rendered'>): Promise<void> {
+  await noteRenderInput(ctx, deps, update);
   const archive = update.instance.existing?.spec?.rendered_templates_archive;
   const spec = recordedSpec(update, archive);
   const released = update.instance.reservations.release.map((reservation) => reservation.address);
@@ -202,6 +207,14 @@ export async function recordUnchanged(ctx: TaskContext, update: Pick<InstanceUpd
     await releaseAddresses(tx, update.instanceId, released);
     await updateInstance(tx, update.instanceId, { spec: { ...spec } });
   });
+}
+
+/** Other inputs gave the content that the instance has: the next deploy need not render them again. */
+async function noteRenderInput(ctx: TaskContext, deps: DeployDeps, { rendered, instanceId }: Pick<InstanceUpdate, 'instanceId' | 'rendered'>): Promise<void> {
+  if (rendered.reused || rendered.hashes.configurationHash === undefined) return;
+  const [latest] = await listArchives(deps.db, instanceId);
+  if (latest?.contentSha1 !== rendered.hashes.configurationHash) return;
+  await ctx.write((tx) => updateRenderInput(tx, latest.id, { inputKey: rendered.inputKey, templateHashes: rendered.hashes.templateHashes }));
 }
 
 function recordedSpec(update: Pick<InstanceUpdate, 'plan' | 'instance'>, archive: RenderedTemplatesArchive | undefined): FullSpec & Record<string, unknown> {
