@@ -15,6 +15,8 @@ export type AttentionItem = z.infer<typeof attentionItem>;
 
 /** Waiting longer than this means that the queue does not move, s. */
 const queueLimitS = 30;
+/** A NATS server may lag behind the agents' users for this long, ms. */
+const natsLagLimitMs = 15_000;
 /** A lease without a holder for longer than a take-over needs, ms. */
 const freeLeaseLimitMs = 5_000;
 
@@ -49,7 +51,7 @@ function stores(cluster: ClusterOverview): AttentionItem[] {
 function nats(cluster: ClusterOverview): AttentionItem[] {
   return cluster.nats.flatMap((server): AttentionItem[] => {
     if (server.state === 'lost') return [{ key: `nats-${server.url}`, severity: 'failed', title: `NATS server ${server.name} is lost`, cause: 'Agents and nodes use the others.', action: toCluster }];
-    if (server.behind > 0 && (server.beatAgeMs ?? 0) < 10_000) return [{ key: `nats-${server.url}`, severity: 'look', title: `NATS server ${server.name} is ${server.behind} user changes behind`, cause: 'New VMs wait until every live server lets their agents in.', action: toCluster }];
+    if (server.behindForMs > natsLagLimitMs) return [{ key: `nats-${server.url}`, severity: 'look', title: `NATS server ${server.name} has not applied the agents' users for ${seconds(server.behindForMs)}`, cause: 'New VMs wait until every live server lets their agents in.', action: toCluster }];
     return [];
   });
 }

@@ -49,6 +49,8 @@ export const clusterOverview = z.object({
       state: z.enum(['connected', 'up', 'lost', 'unknown']),
       /** Revisions of the agents' users that the server has not applied yet. */
       behind: z.int(),
+      /** How long this node has seen it behind, ms. */
+      behindForMs: z.number(),
       beatAgeMs: z.number().optional(),
     }),
   ),
@@ -63,7 +65,10 @@ const natsLostMs = 5_000;
 /** Stopped or lost nodes stay in the picture this long, ms. */
 const goneNodesMs = 15 * 60_000;
 
-export async function readOverview(deps: TrpcDeps): Promise<ClusterOverview> {
+/** Since when (monotonic ms) servers have been behind, by URL. */
+export type NatsLag = Map<string, number>;
+
+export async function readOverview(deps: TrpcDeps, lag: NatsLag): Promise<ClusterOverview> {
   const { db } = deps.connections;
   const startedAt = performance.now();
   const probe = await probeDatabase(db);
@@ -89,7 +94,7 @@ export async function readOverview(deps: TrpcDeps): Promise<ClusterOverview> {
       expiresInMs: lease.expiresInMs, paused: lease.paused, wantedHolder: lease.wantedHolder === undefined ? undefined : faceOf(lease.wantedHolder),
       freeForMs: holds(lease) ? undefined : freeFor(probe.now, lease.expiresInMs, history.find((entry) => entry.name === lease.name)?.endedAt),
     })),
-    nats: natsServers(deps.natsStatus().servers, appliers),
+    nats: natsServers(deps.natsStatus().servers, appliers).map((server) => ({ ...server, behindForMs: behindFor(server, lag) })),
     postgres: { version: probe.version, latencyMs },
     blobstore,
     queue,
@@ -108,7 +113,19 @@ function newestIncarnations(nodes: readonly NodeInfo[]): NodeInfo[] {
   return [...newest.values()];
 }
 
-function natsServers(servers: readonly NatsServerStatus[], appliers: readonly NatsApplier[]): ClusterOverview['nats'] {
+type NatsServer = Omit<ClusterOverview['nats'][number], 'behindForMs'>;
+
+function behindFor(server: NatsServer, lag: NatsLag): number {
+  if (server.behind === 0) {
+    lag.delete(server.url);
+    return 0;
+  }
+  const since = lag.get(server.url) ?? performance.now();
+  lag.set(server.url, since);
+  return performance.now() - since;
+}
+
+function natsServers(servers: readonly NatsServerStatus[], appliers: readonly NatsApplier[]): NatsServer[] {
   const addressOf = (url: string) => url.replace(/^[a-z]+:\/\//, '');
   const known = servers.map((server, index) => {
     const applier = appliers.find((one) => addressOf(one.address) === addressOf(server.url));
@@ -118,7 +135,7 @@ function natsServers(servers: readonly NatsServerStatus[], appliers: readonly Na
   return [...known, ...strangers.map((one) => ({ name: one.serverName, url: one.address, ...natsState(false, one) }))];
 }
 
-function natsState(connected: boolean, applier: NatsApplier | undefined): Pick<ClusterOverview['nats'][number], 'state' | 'behind' | 'beatAgeMs'> {
+function natsState(connected: boolean, applier: NatsApplier | undefined): Pick<NatsServer, 'state' | 'behind' | 'beatAgeMs'> {
   const behind = applier ? Math.max(0, applier.wantedRevision - applier.appliedRevision) : 0;
   if (connected) return { state: 'connected', behind, beatAgeMs: applier?.beatAgeMs };
   if (!applier) return { state: 'unknown', behind };

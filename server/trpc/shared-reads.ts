@@ -1,5 +1,5 @@
 import { mapPool } from '../core/concurrency';
-import { readNodeBook, readOverview, type ClusterOverview, type NodeBook } from './cluster-overview';
+import { readNodeBook, readOverview, type ClusterOverview, type NatsLag, type NodeBook } from './cluster-overview';
 import type { AgentAnswer, TrpcDeps } from './context';
 
 /** Reads that many open consoles ask for every second; one answer serves all of them for a moment. */
@@ -20,6 +20,7 @@ const agentsAtOnce = 64;
 
 export function createSharedReads(deps: TrpcDeps): SharedReads {
   const agents = new Map<string, { until: number; answer: Promise<AgentAnswer | undefined> }>();
+  const lag: NatsLag = new Map();
   const ask = (agentId: string) => {
     const now = performance.now();
     const known = agents.get(agentId);
@@ -32,7 +33,7 @@ export function createSharedReads(deps: TrpcDeps): SharedReads {
     return entry.answer;
   };
   return {
-    overview: remember(overviewMs, () => readOverview(deps)),
+    overview: remember(overviewMs, () => readOverview(deps, lag)),
     nodes: remember(nodesMs, () => readNodeBook(deps)),
     agentStates: async (agentIds) => {
       for (const [id, entry] of agents) if (entry.until < performance.now() - 60_000) agents.delete(id);

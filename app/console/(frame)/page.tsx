@@ -7,11 +7,11 @@ export const metadata: Metadata = { title: 'Overview' };
 
 export default function OverviewPage() {
   return (
-    <div className="mx-auto max-w-[1180px]">
+    <>
       <h1 className="sr-only">Overview</h1>
       <Attention />
       <RunningTasks />
       <RecentChanges />
-    </div>
+    </>
   );
 }

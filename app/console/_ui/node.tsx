@@ -8,7 +8,7 @@ export function hueOf(face: Pick<NodeFace, 'hue'>): string {
 /** A node: its letter on its hue. */
 export function NodeBadge({ face, label = false }: { face: Pick<NodeFace, 'letter' | 'hue' | 'name' | 'id'>; label?: boolean }) {
   return (
-    <span className="inline-flex items-center gap-1.5 whitespace-nowrap" title={`Node ${face.name} (${face.id})`}>
+    <span className="inline-flex h-[1lh] items-center gap-1.5 align-top whitespace-nowrap" title={`Node ${face.name} (${face.id})`}>
       <span className="inline-flex h-4 min-w-4 items-center justify-center rounded-[3px] px-0.5 text-[11px] leading-none font-semibold text-[var(--on-hue)]" style={{ background: hueOf(face) }}>
         <span className="sr-only">node </span>
         {face.letter}

@@ -42,7 +42,7 @@ export function MiniRibbon({ task }: { task: RibbonTask }) {
   const now = useNow();
   const span = spanOf(task, now);
   return (
-    <span role="img" aria-label={describeAttempts(task)} title={describeAttempts(task)} className="relative block h-2.5 w-full min-w-16 overflow-hidden rounded-[3px] bg-raised">
+    <span role="img" aria-label={describeAttempts(task)} title={describeAttempts(task)} className="relative block h-1.5 w-full min-w-16 overflow-hidden rounded-[2px] bg-raised">
       <span className="hatch absolute inset-0" />
       {task.attempts.map((one) => {
         const from = percent(one.startedAt.getTime(), span);

@@ -47,7 +47,7 @@ export const toneIcons: Record<Tone, LucideIcon> = { ok: Check, work: CircleDot,
 export function Status({ look, wordless = false, chip = false }: { look: Look; wordless?: boolean; chip?: boolean }) {
   const Icon = look.icon;
   return (
-    <span className={`inline-flex items-center gap-1.5 whitespace-nowrap ${toneText[look.tone]} ${chip ? `rounded-[4px] px-2 py-0.5 font-medium ${toneWash[look.tone]}` : ''}`}>
+    <span className={`inline-flex items-center gap-1.5 align-top whitespace-nowrap ${toneText[look.tone]} ${chip ? `rounded-[4px] px-2 py-0.5 font-medium ${toneWash[look.tone]}` : ''}`}>
       <Icon aria-hidden size={chip ? 14 : 13} strokeWidth={2.4} className={look.spins ? 'spin shrink-0' : 'shrink-0'} />
       <span className={wordless ? 'sr-only' : ''}>{look.word}</span>
     </span>

@@ -78,7 +78,7 @@ function Lane({ terms, span }: { terms: Term[]; span: Span }) {
           <Segment key={term.epoch} from={from} to={to} hue={hueOf(term.holder)} title={segmentTitle(term, gapMs)}>
             {to - from > 3 && <span className="font-semibold">{term.holder.letter}</span>}
             {to - from > labelRoom && (
-              <span className="ml-1.5 font-normal whitespace-nowrap">
+              <span className="ml-1.5 whitespace-nowrap text-soft">
                 e{term.epoch}
                 {gapMs !== undefined && from > 0 && `, after ${formatDuration(gapMs)}`}
               </span>
@@ -97,7 +97,7 @@ function segmentTitle(term: Term, gapMs: number | undefined): string {
 
 function Segment({ from, to, hue, title, children }: { from: number; to: number; hue: string; title: string; children?: ReactNode }) {
   return (
-    <span title={title} className="absolute inset-y-0 flex min-w-[2px] items-center overflow-hidden border-l border-panel px-1.5 text-[11px] leading-none text-[var(--on-hue)] first:border-l-0" style={{ left: `${from}%`, width: `${Math.max(0, to - from)}%`, background: hue }}>
+    <span title={title} className="stretch absolute inset-y-0 flex min-w-[3px] items-center overflow-hidden pl-2 text-[11px] leading-none" style={{ '--hue': hue, left: `${from}%`, width: `${Math.max(0, to - from)}%` }}>
       {children}
     </span>
   );

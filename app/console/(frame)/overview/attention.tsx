@@ -25,7 +25,7 @@ export function Attention() {
               </span>
             </p>
           ) : (
-            <ul className="panel divide-y">
+            <ul className="panel divide-y divide-line">
               {items.map((item) => (
                 <Item key={item.key} item={item} />
               ))}

@@ -5,8 +5,9 @@ import Link from 'next/link';
 import { useState } from 'react';
 import { useTRPC, type Instance, type Outputs } from '../../../_ui/api';
 import { Fact, PageHeader, Section } from '../../../_ui/page-header';
-import { Empty, Loaded } from '../../../_ui/states';
+import { Empty, Loaded, SkeletonRows } from '../../../_ui/states';
 import { lifeLooks, Status, taskLooks } from '../../../_ui/status';
+import { TaskItem } from '../../../_ui/task-item';
 import { Ago } from '../../../_ui/time';
 import { useUrlState } from '../../../_ui/url-state';
 import { DeploymentState } from '../deployment-list';
@@ -75,6 +76,7 @@ function Body({ deployment }: { deployment: Deployment }) {
             <InstanceGrid deployment={deployment} life={life} selected={selected?.uuid} onSelect={(uuid) => set({ instance: uuid })} />
           )}
         </Section>
+        <RecentTasks deployment={deployment.name} />
         <Sources deployment={deployment} />
       </div>
       {selected && <InstancePanel instance={selected} onClose={() => set({ instance: undefined })} />}
@@ -100,6 +102,21 @@ function LifeCounts({ instances, chosen, onChoose }: { instances: Instance[]; ch
         </button>
       ))}
     </span>
+  );
+}
+
+/** What was done to it lately. */
+function RecentTasks({ deployment }: { deployment: string }) {
+  const trpc = useTRPC();
+  const query = useQuery(trpc.tasks.list.queryOptions({ deployment, limit: 6 }, { refetchInterval: 2_000, placeholderData: keepPreviousData }));
+  return (
+    <Section title="Recent tasks" aside={<Link className="link" href={`/console/tasks?deployment=${encodeURIComponent(deployment)}`}>All its tasks</Link>}>
+      <div className="panel overflow-hidden">
+        <Loaded query={query} skeleton={<SkeletonRows rows={3} />}>
+          {({ tasks }) => (tasks.length === 0 ? <p className="flex h-[46px] items-center px-4 text-soft">None yet.</p> : <ul className="divide-y divide-line">{tasks.map((task) => <TaskItem key={task.id} task={task} />)}</ul>)}
+        </Loaded>
+      </div>
+    </Section>
   );
 }
 

@@ -30,7 +30,7 @@ export function InstanceGrid({ deployment, life, selected, onSelect }: { deploym
         <tbody ref={rows}>
           {deployment.groups.map((group) => (
             <tr key={group.name} className="group">
-              <th scope="row" className="border-b px-4 py-2 text-left align-top font-normal group-last:border-b-0">
+              <th scope="row" className="border-b px-4 py-[11px] text-left align-top font-normal group-last:border-b-0">
                 <span className="font-medium">{group.name}</span>
                 <span className="ml-2 text-faint tabular-nums">{group.instances.length}</span>
               </th>

@@ -93,12 +93,24 @@ function Event({ event, query }: { event: EventLine; query: string }) {
       <span className="min-w-0 break-words">
         {event.stage !== '' && (
           <>
-            <span className="text-soft">{mark(event.stage, query)}</span> {event.task !== event.stage && mark(event.task, query)}
+            <span className="text-soft">{mark(event.stage, query)}</span> {event.task !== event.stage && <EventTask name={event.task} query={query} />}
           </>
         )}
         {event.note !== '' && <span className={loud ? tone : 'text-soft'}>{event.stage === '' ? '' : ' – '}{mark(event.note, query)}</span>}
       </span>
     </>
+  );
+}
+
+/** `web/<uuid> (0)` begins with web/0, which people say; the rest is there for searching and copying. */
+function EventTask({ name, query }: { name: string; query: string }) {
+  const instance = /^(.+)\/([0-9a-f]{8}-[0-9a-f-]{27}) \((\d+)\)(.*)$/.exec(name);
+  if (!instance) return mark(name, query);
+  return (
+    <span title={name}>
+      {mark(`${instance[1]}/${instance[3]}`, query)}
+      {instance[4]} <span className="mono text-faint">{mark(instance[2]?.slice(0, 8) ?? '', query.slice(0, 8))}</span>
+    </span>
   );
 }
 

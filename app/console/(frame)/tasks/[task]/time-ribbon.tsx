@@ -49,11 +49,11 @@ function Attempt({ one, span }: { one: TaskDetail['attempts'][number]; span: Spa
   return (
     <span
       title={`Node ${one.node.letter}, attempt ${one.attempt}, epoch ${one.epoch}${one.outcome === undefined ? '' : `: ${one.outcome}`}`}
-      className="absolute inset-y-0 flex min-w-1 items-center overflow-hidden px-2 text-xs font-semibold whitespace-nowrap text-[var(--on-hue)]"
-      style={{ left: `${from}%`, width: `${Math.max(0, to - from)}%`, background: hueOf(one.node) }}
+      className="stretch absolute inset-y-0 flex min-w-1 items-center overflow-hidden pl-2.5 text-xs whitespace-nowrap"
+      style={{ '--hue': hueOf(one.node), left: `${from}%`, width: `${Math.max(0, to - from)}%` }}
     >
-      {to - from > 4 && one.node.letter}
-      {to - from > 22 && <span className="ml-2 font-normal">{`attempt ${one.attempt}, epoch ${one.epoch}${one.outcome === 'lost' ? ', node lost' : ''}`}</span>}
+      {to - from > 4 && <span className="font-semibold">{one.node.letter}</span>}
+      {to - from > 22 && <span className="ml-2 text-soft">{`attempt ${one.attempt}, epoch ${one.epoch}${one.outcome === 'lost' ? ', node lost' : ''}`}</span>}
     </span>
   );
 }

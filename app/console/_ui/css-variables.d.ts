@@ -1,0 +1,8 @@
+import 'react';
+
+declare module 'react' {
+  interface CSSProperties {
+    /** A node's hue, for `.stretch`. */
+    '--hue'?: string;
+  }
+}
