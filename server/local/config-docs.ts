@@ -133,7 +133,7 @@ function rowsOf(key: string, child: Node, isRequired: boolean): Row[] {
 function typeOf(child: Node): string {
   if (child.const !== undefined) return `\`${String(child.const)}\``;
   if (child.enum) return child.enum.map((value) => `\`${String(value)}\``).join(', ');
-  if (isSecret(child)) return 'secret';
+  if (isSecret(child)) return child.anyOf?.some((way) => way.format !== undefined) ? 'text or secret' : 'secret';
   switch (child.type) {
     case 'integer':
       return ['integer', rangeOf(child)].filter(Boolean).join(' ');
