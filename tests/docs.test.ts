@@ -34,6 +34,12 @@ describe('the documentation', () => {
     for (const example of examples) expect(configSchema.safeParse(parse(example)).error).toBeUndefined();
   });
 
+  it('draws sequence diagrams without semicolons, which end a statement in Mermaid', () => {
+    const diagrams = [...read('docs/architecture.md').matchAll(/^```mermaid\nsequenceDiagram\n([\s\S]*?)^```/gm)].map((match) => match[1] ?? '');
+    expect(diagrams.length).toBeGreaterThan(0);
+    expect(diagrams.filter((diagram) => diagram.includes(';'))).toEqual([]);
+  });
+
   it.each(pages)('%s links only to what is there', (page) => {
     const markdown = read(page);
     for (const [, target = ''] of markdown.matchAll(/(?<!!)\[[^\]]*\]\(([^)\s]+)\)/g)) {

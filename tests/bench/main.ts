@@ -16,7 +16,7 @@ const usage = `Usage: npm run bench -- [--full] [--only PART,…] [--port PORT]
 
   --full   more rounds: 100 kills, about 20 minutes
   --only   some of: memory, tasks, api, deploys, starts, handover, kills
-  --port   front door of the installation that is measured; it needs the 41 ports after it too (default 36000)
+  --port   front door of the installation that is measured; it needs the 41 ports after it too (default 27555)
 `;
 
 interface Counts {
@@ -45,7 +45,7 @@ const parts: Record<string, (site: Site, counts: Counts) => Promise<Figure[]>> =
 };
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { full: { type: 'boolean', default: false }, only: { type: 'string' }, port: { type: 'string', default: '36000' }, help: { type: 'boolean', default: false } } });
+  const { values } = parseArgs({ options: { full: { type: 'boolean', default: false }, only: { type: 'string' }, port: { type: 'string', default: '27555' }, help: { type: 'boolean', default: false } } });
   if (values.help) return void process.stdout.write(usage);
   const wanted = values.only?.split(',').map((part) => part.trim()) ?? Object.keys(parts);
   const unknown = wanted.find((part) => !(part in parts));
