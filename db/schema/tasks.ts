@@ -89,5 +89,5 @@ export const acceptedRequests = pgTable(
     acceptedAt: instant('accepted_at').notNull().defaultNow(),
     answeredAt: instant('answered_at'),
   },
-  (t) => [index('accepted_requests_fingerprint').on(t.fingerprint, t.acceptedAt)],
+  (t) => [index('accepted_requests_fingerprint').on(t.fingerprint, t.acceptedAt), index('accepted_requests_task').on(t.taskId)],
 );

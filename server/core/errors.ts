@@ -54,15 +54,14 @@ const brand = Symbol.for('directorate.error');
 export class DirectorError extends Error {
   readonly [brand] = true;
   readonly code: number;
+  /** HTTP status; follows from the code unless given. */
+  readonly status: number;
 
-  constructor(errorCode: number, message: string, options?: { cause?: unknown }) {
+  constructor(errorCode: number, message: string, options?: { cause?: unknown; status?: number }) {
     super(message, options);
     this.name = 'DirectorError';
     this.code = errorCode;
-  }
-
-  get status(): number {
-    return httpStatusOf(this.code);
+    this.status = options?.status ?? httpStatusOf(errorCode);
   }
 }
 
@@ -73,7 +72,7 @@ export function isDirectorError(error: unknown): error is DirectorError {
 
 /** Refuses a feature that BOSH has and Directorate does not have yet, so that it is never silently ignored. */
 export function notSupported(what: string): DirectorError {
-  return new DirectorError(code.generic, `${what} is not supported by this version of Directorate`);
+  return new DirectorError(code.generic, `${what} is not supported by this version of Directorate`, { status: 501 });
 }
 
 /** Code and text of any thrown value as they appear in a task's event log: code 100 for what is not a DirectorError. */

@@ -170,7 +170,7 @@ describe('a refused request answers with a code and a sentence and leaves nothin
     ['release: location a file URL', 400, 40005, jsonBody('/releases', { location: 'file:///etc/passwd' })],
     ['release: malformed digest', 400, 40005, jsonBody('/releases', { location: 'https://x/y.tgz', sha1: 'zz' })],
     ['release: unknown', 404, 30005, ['DELETE', '/releases/nope', {}]],
-    ['stemcell: multipart', 500, 100, ['POST', '/stemcells', { type: 'multipart/form-data', body: 'nginx_upload_path=/etc/passwd' }]],
+    ['stemcell: multipart', 501, 100, ['POST', '/stemcells', { type: 'multipart/form-data', body: 'nginx_upload_path=/etc/passwd' }]],
     ['tasks: cancel with states that are no list', 400, 40000, jsonBody('/tasks/cancel', { states: 'queued' })],
     ['tasks: limit', 400, 40000, ['GET', '/tasks?limit=x', {}]],
     ['task: not a number', 404, 10000, ['GET', '/tasks/abc', {}]],
