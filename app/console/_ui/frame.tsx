@@ -16,14 +16,16 @@ export function Frame({ children }: { children: ReactNode }) {
         <a href="#content" className="sr-only rounded bg-panel px-3 py-2 focus:not-sr-only focus:fixed focus:top-2 focus:left-2 focus:z-50">
           Skip to content
         </a>
-        <div className="flex h-dvh max-md:flex-col">
+        <div className="flex h-dvh overflow-hidden max-md:flex-col">
           <Rail />
           <div className="flex min-h-0 min-w-0 flex-1 flex-col">
             <div className="flex h-11 shrink-0 items-center justify-between gap-3 border-b bg-panel px-3 sm:px-5">
               <ClusterStrip />
               <div className="flex shrink-0 items-center">
                 <PaletteButton />
-                <ThemeSwitch />
+                <span className="max-sm:hidden">
+                  <ThemeSwitch />
+                </span>
                 <UserMenu />
               </div>
             </div>

@@ -23,7 +23,7 @@ function isAt(path: string, href: string): boolean {
 export function Rail() {
   const path = usePathname();
   return (
-    <nav aria-label="Console" className="flex overflow-x-auto border-line bg-panel max-md:order-last max-md:justify-between max-md:border-t md:w-14 md:shrink-0 md:flex-col md:border-r xl:w-44">
+    <nav aria-label="Console" className="flex border-line bg-panel max-md:order-last max-md:justify-between max-md:border-t md:w-14 md:shrink-0 md:flex-col md:border-r xl:w-44">
       <Link href="/console" className="hidden h-11 items-center gap-2.5 px-[17px] font-semibold tracking-[-0.01em] md:flex" title="Directorate">
         <svg aria-hidden viewBox="0 0 20 20" className="size-5 shrink-0 text-accent">
           <path d="M10 1.8 18.2 10 10 18.2 1.8 10Z" fill="none" stroke="currentColor" strokeWidth="1.8" strokeLinejoin="round" />
@@ -31,7 +31,7 @@ export function Rail() {
         </svg>
         <span className="max-xl:sr-only">Directorate</span>
       </Link>
-      <ul className="flex gap-px max-md:w-full max-md:justify-around md:flex-col md:px-2 md:pt-1">
+      <ul className="flex gap-px max-md:w-full max-md:justify-between max-md:p-1.5 md:flex-col md:px-2 md:pt-1">
         {places.map(({ href, name, icon: Icon, key }) => {
           const current = isAt(path, href);
           return (
@@ -40,10 +40,10 @@ export function Rail() {
                 href={href}
                 aria-current={current ? 'page' : undefined}
                 title={`${name} (g ${key})`}
-                className={`flex items-center gap-2.5 rounded-[5px] px-3 max-md:h-12 max-md:flex-col max-md:justify-center max-md:gap-0.5 max-md:px-2 max-md:text-[10px] max-md:leading-3 md:h-8 ${current ? 'bg-accent-wash font-medium text-accent' : 'text-soft hover:bg-raised hover:text-ink'}`}
+                className={`flex items-center gap-2.5 rounded-[5px] px-3 max-md:h-9 max-md:gap-1.5 max-md:text-sm md:h-8 ${current ? 'bg-accent-wash font-medium text-accent' : 'text-soft hover:bg-raised hover:text-ink'}`}
               >
                 <Icon aria-hidden size={16} strokeWidth={1.9} className="shrink-0" />
-                <span className="md:max-xl:sr-only">{name}</span>
+                <span className={current ? 'md:max-xl:sr-only' : 'max-xl:sr-only'}>{name}</span>
               </Link>
             </li>
           );

@@ -1,5 +1,6 @@
 'use client';
 
+import { Search } from 'lucide-react';
 import { useRouter } from 'next/navigation';
 import { createContext, use, useCallback, useEffect, useMemo, useRef, useState, type ReactNode } from 'react';
 import { Palette } from './palette';
@@ -133,7 +134,8 @@ export function PaletteButton() {
   return (
     <button type="button" className="button quiet" onClick={open} title="Search and commands (Ctrl K)">
       <kbd className="key max-sm:hidden">Ctrl K</kbd>
-      <span className="text-sm sm:sr-only">Search</span>
+      <Search aria-hidden size={15} className="sm:hidden" />
+      <span className="sr-only">Search and commands</span>
     </button>
   );
 }

@@ -3,7 +3,7 @@
 import { Crown, Database, HardDrive, LoaderCircle, Network } from 'lucide-react';
 import Link from 'next/link';
 import type { ReactNode } from 'react';
-import type { ClusterNode, Overview } from './api';
+import { isRefusal, type ClusterNode, type Overview } from './api';
 import { NodeBadge, nodeStates } from './node';
 import { useOverview } from './queries';
 import { toneIcons, toneText, type Tone } from './status';
@@ -11,7 +11,8 @@ import { formatDuration } from './time';
 
 /** The cluster in one line, live; each part leads to what it shows. */
 export function ClusterStrip() {
-  const { data } = useOverview();
+  const { data, error } = useOverview();
+  if (isRefusal(error)) return <span />;
   if (!data) {
     return (
       <div className="flex items-center gap-2 text-sm text-faint" role="status">
@@ -55,7 +56,7 @@ function StripNode({ node }: { node: ClusterNode }) {
       <NodeBadge face={node} />
       <Mark tone={tone} />
       <span className={tone === 'ok' ? 'sr-only lg:not-sr-only lg:text-soft' : `font-medium ${toneText[tone]}`}>{word}</span>
-      <span className="flex items-center gap-0.5 text-soft tabular-nums">
+      <span className="flex items-center gap-0.5 text-soft tabular-nums max-sm:sr-only">
         <Crown aria-hidden size={12} strokeWidth={2} />
         {node.leases}
         <span className="sr-only">leases</span>

@@ -71,7 +71,7 @@ function Nodes({ nodes }: { nodes: Overview['nodes'] }) {
   return (
     <Section title="Nodes" id="nodes">
       <div className="panel overflow-x-auto">
-        <table className="table min-w-[760px]">
+        <table className="table min-w-[760px] whitespace-nowrap">
           <thead>
             <tr>
               <th scope="col">Node</th>

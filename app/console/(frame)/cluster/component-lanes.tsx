@@ -16,7 +16,7 @@ type History = Outputs['cluster']['leaseHistory'];
 type Term = History['terms'][number];
 type NodeTimes = Outputs['cluster']['nodeHistory'];
 
-const layout = 'grid grid-cols-[minmax(120px,168px)_minmax(140px,1fr)_auto] items-center gap-x-4 px-4 md:grid-cols-[168px_minmax(200px,1fr)_44px_56px_92px_40px]';
+const layout = 'grid grid-cols-[minmax(96px,138px)_minmax(120px,1fr)_32px] items-center gap-x-3 px-4 md:gap-x-4 md:grid-cols-[168px_minmax(200px,1fr)_44px_56px_92px_40px]';
 
 /** One lane per node and per component: who was there, who held it, at which epoch, and the gaps between. */
 export function ComponentLanes({ overview, history, nodes }: { overview: Overview; history: History | undefined; nodes: NodeTimes | undefined }) {

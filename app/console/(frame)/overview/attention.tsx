@@ -43,14 +43,14 @@ function Item({ item }: { item: Outputs['cluster']['attention']['items'][number]
   return (
     <li className="flex flex-wrap items-start gap-x-3 gap-y-1 px-4 py-2.5 sm:flex-nowrap">
       <Icon aria-hidden size={16} className={`mt-0.5 shrink-0 ${failed ? 'text-fail' : 'text-look'}`} />
-      <div className="min-w-0 flex-1">
+      <div className="min-w-0 flex-1 max-sm:basis-[80%]">
         <p className="font-medium break-words">
           <span className="sr-only">{failed ? 'Failed: ' : 'Look: '}</span>
           {item.title}
         </p>
         <p className="text-sm break-words text-soft">{item.cause}</p>
       </div>
-      <Link href={item.action.href} className="link flex shrink-0 items-center gap-1 self-center text-sm max-sm:ml-7">
+      <Link href={item.action.href} className="link flex shrink-0 items-center gap-1 self-center text-sm max-sm:ml-7 max-sm:basis-full">
         {item.action.label} <ArrowRight aria-hidden size={13} />
       </Link>
     </li>

@@ -115,7 +115,7 @@ function Step({ step, span, ended, current, onSelect }: { step: StageStep; span:
           <span className="relative ml-auto h-1.5 w-20 shrink-0 overflow-hidden rounded-full bg-raised max-sm:hidden" aria-hidden>
             <span className={`absolute inset-y-0 rounded-full ${stopped ? 'hatch' : barTones[step.state]}`} style={{ left: `${Math.min(left, 96)}%`, width: `max(3px, ${width}%)` }} />
           </span>
-          <span className="w-16 shrink-0 text-right text-soft">
+          <span className="w-16 shrink-0 text-right text-soft max-sm:ml-auto">
             <Elapsed from={step.startedAt} to={end} />
           </span>
         </span>
