@@ -49,6 +49,8 @@ type Handler = (req: IncomingMessage, res: ServerResponse) => void;
 
 /** A director node without its sockets. */
 export interface Director {
+  /** False on nodes that only work. */
+  servesApi: boolean;
   rest: Handler;
   trpc: Handler;
   /** Registers the node and starts its loops. */
@@ -87,6 +89,7 @@ export async function createDirector(config: Config, log: Log, root: string): Pr
   const facts = { name: config.name, uuid, version, cpi: config.cpi.name };
   const has = (role: Config['roles'][number]) => config.roles.includes(role);
   return {
+    servesApi: has('api'),
     rest: createRestHandler({
       db: connections.db, blobstore, identity, clock: systemClock, log,
       director: {

@@ -17,7 +17,7 @@ async function main(): Promise<void> {
   const root = process.env.DIRECTORATE_ROOT ?? dirname(__dirname);
   const director = await createDirector(config, log, root);
   await director.start();
-  const pages = preparePages(root, config.listen.port);
+  const pages = director.servesApi ? preparePages(root, config.listen.port) : undefined;
   const server = createServer({ cert: config.listen.certificate, key: config.listen.private_key, requestTimeout: 0, headersTimeout: 60_000, keepAliveTimeout: 75_000 }, route(director, pages));
   server.on('error', (error) => {
     log.error('listen-failed', { error });
@@ -54,7 +54,9 @@ function preparePages(root: string, port: number): Promise<Handler> | undefined 
     const handle = app.getRequestHandler();
     return (req, res) => void handle(req, res);
   };
-  return sleep(50).then(prepare);
+  const pages = sleep(50).then(prepare);
+  pages.catch((error: unknown) => process.stderr.write(`The console's pages cannot be shown: ${String(error)}\n`));
+  return pages;
 }
 
 function route(director: Director, pages: Promise<Handler> | undefined): Handler {
@@ -62,6 +64,7 @@ function route(director: Director, pages: Promise<Handler> | undefined): Handler
     const path = (req.url ?? '/').split('?', 1)[0] ?? '/';
     if (path === '/healthz') return answer(res, 200, 'alive\n');
     if (path === '/readyz') return void director.readiness().then((why) => answer(res, why.length === 0 ? 200 : 503, why.length === 0 ? 'ready\n' : `${why.join('\n')}\n`));
+    if (!director.servesApi) return answer(res, 404, 'This node has no role `api`.\n');
     if (path.startsWith('/api/trpc/')) return director.trpc(req, res);
     if (pages && (path === '/' || path === '/console' || path.startsWith('/console/') || path.startsWith('/_next/') || path === '/icon.svg')) {
       return void pages.then((handle) => handle(req, res), () => answer(res, 503, 'The console cannot be shown: its pages were not built. Run `npm run build`.\n'));

@@ -94,7 +94,13 @@ export class ComponentRunner implements Renewal {
 
   async #standBy(): Promise<void> {
     const signal = this.#stopping.signal;
+    // A hint that comes while the leases are being looked at counts for the next look.
+    let hinted = false;
+    const unsubscribe = this.#deps.notifications.subscribe('leases', () => {
+      hinted = true;
+    });
     while (!signal.aborted) {
+      hinted = false;
       try {
         // Without beats a lease could not be kept.
         if (this.#deps.heart.contactMs() > 0) await this.#takeFree(await listLeases(this.#deps.connections.db));
@@ -104,8 +110,9 @@ export class ComponentRunner implements Renewal {
       for (const held of this.#held.values()) {
         if (this.#clock.monotonic() > held.deadline) this.#drop(held, 'deadline-passed');
       }
-      await this.#deps.notifications.wait('leases', timing.standbyPollMs, { signal });
+      if (!hinted) await this.#deps.notifications.wait('leases', timing.standbyPollMs, { signal });
     }
+    unsubscribe();
   }
 
   async #takeFree(leases: LeaseInfo[]): Promise<void> {

@@ -22,18 +22,17 @@ const localBlobstore = z.strictObject({
 
 const s3Blobstore = z.strictObject({
   provider: z.literal('s3'),
-  bucket: z.string(),
+  bucket: z.string().describe('it must exist'),
   endpoint: z.string().optional().describe('URL of an S3 server other than AWS'),
-  region: z.string().default('us-east-1'),
+  region: z.string().default('us-east-1').describe('of the bucket'),
   access_key_id: secret,
   secret_access_key: secret,
-  force_path_style: z.boolean().default(true),
+  force_path_style: z.boolean().default(true).describe('`https://host/bucket/…` instead of `https://bucket.host/…`'),
   enable_signed_urls: z.boolean().default(true).describe('agents get signed URLs instead of credentials when their stemcell supports it (api_version 3)'),
 });
 
 const schema = z.strictObject({
   name: z.string().regex(/^[-0-9A-Za-z_]+$/).default('directorate').describe('name of the director, as `bosh env` shows it'),
-  public_url: z.url().optional().describe('URL under which clients reach the front door'),
   listen: z.strictObject({
     host: z.string().default('0.0.0.0').describe('address to listen on; `DIRECTORATE_LISTEN_HOST` overrides it'),
     port: z.int().min(1).max(65535).default(25555).describe('`DIRECTORATE_LISTEN_PORT` overrides it'),
@@ -57,18 +56,19 @@ const schema = z.strictObject({
   cpi: z.strictObject({
     name: z.string().default('cpi').describe('as `bosh env` shows it'),
     path: z.string().describe('executable of the default CPI'),
-    preferred_api_version: z.int().min(2).max(3).default(3),
+    preferred_api_version: z.int().min(2).max(3).default(3).describe('newest version of the CPI contract to speak'),
   }),
   auth: z.strictObject({
     users: z
       .array(
         z.strictObject({
-          name: z.string().min(1),
+          name: z.string().min(1).describe('user name, or client name for the CLI'),
           password_hash: secret.describe('`scrypt:<salt hex>:<hash hex>`, made by `directorate hash-password`'),
-          scopes: z.array(z.string()).default(['bosh.admin']),
+          scopes: z.array(z.string()).default(['bosh.admin']).describe("BOSH's scopes, e.g. `bosh.read` or `bosh.teams.web.admin`"),
         }),
       )
-      .min(1),
+      .min(1)
+      .describe('local users'),
   }),
   roles: z.array(z.enum(['api', 'worker', 'components'])).min(1).default(['api', 'worker', 'components']).describe('what the nodes do; `DIRECTORATE_ROLES` (comma list) overrides it'),
   workers: z
@@ -85,9 +85,9 @@ const schema = z.strictObject({
     })
     .prefault({}),
   max_threads: z.int().min(1).max(256).default(32).describe('VMs created or deleted at a time in one task'),
-  max_vm_create_tries: z.int().min(1).max(20).default(5),
+  max_vm_create_tries: z.int().min(1).max(20).default(5).describe('how often `create_vm` is tried when the CPI says that it may help'),
   tmp_dir: z.string().default('/tmp').describe('for stemcell images on their way to the CPI; nothing in it must survive'),
-  log_level: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+  log_level: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('of the log on standard error; `DIRECTORATE_LOG_LEVEL` overrides it'),
 });
 
 type Raw = z.infer<typeof schema>;

@@ -40,13 +40,17 @@ export async function deploy(ctx: TaskContext, deps: DeployDeps, order: DeployOr
     if (order.request.dryRun) return;
     const builds = await compilePackages(ctx, deps, prepared.plan, deployment.id);
     const plan = withCompiled(withRendered(prepared.plan, new Map([...prepared.rendered].map(([uuid, one]) => [uuid, one.hashes]))), builds);
+    // A later attempt sees no change where this one has converged everything, and must still run the scripts.
+    if (hasChanges(plan)) await ctx.remember(changedKey, true);
     await updateGroups(ctx, deps, { plan, rendered: prepared.rendered, instanceIds: prepared.instanceIds });
     await record(ctx, order, deployment, plan);
-    if (hasChanges(plan)) await runPostDeploy(ctx, deps, deployment);
+    if (ctx.remembered(changedKey) === true) await runPostDeploy(ctx, deps, deployment);
   } finally {
     await unlock().catch(() => undefined);
   }
 }
+
+const changedKey = 'deploy/changed';
 
 interface Prepared {
   plan: Plan;

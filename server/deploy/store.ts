@@ -135,8 +135,8 @@ export async function createVmIntent(tx: Tx, intent: VmIntent): Promise<number> 
 }
 
 /** Completes an intent after `create_vm`; the VM becomes the instance's active one. */
-export async function completeVm(tx: Tx, vmId: number, done: { cid: string; natsConfigSha1: string; blobstoreConfigSha1: string }): Promise<void> {
-  await tx.update(t.vms).set({ ...done, state: 'created', active: true, createdAt: sql`now()` }).where(eq(t.vms.id, vmId));
+export async function completeVm(tx: Tx, vmId: number, cid: string): Promise<void> {
+  await tx.update(t.vms).set({ cid, state: 'created', active: true, createdAt: sql`now()` }).where(eq(t.vms.id, vmId));
 }
 
 export async function updateVm(tx: Tx, vmId: number, patch: Partial<typeof t.vms.$inferInsert>): Promise<void> {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { abortReason, sleep } from '../core/clock';
 import { recordEvent } from '../events/store';
+import { isCpiError } from '../cpi/errors';
 import type { NetworkSettings } from '../instances/instance';
 import { isTaskCancelled, isTaskLost, type TaskContext } from '../tasks/context';
 import { callerWithoutTask, type AgentState, type AgentTarget } from '../agents/agent';
@@ -66,9 +67,9 @@ async function callCreateVm(ctx: TaskContext, deps: DeployDeps, order: VmOrder):
       const cid = await deps.cpi.createVm(ctx, {
         agentId, stemcellCid: order.stemcell.cid, stemcellApiVersion: order.stemcell.apiVersion, cloudProperties: order.cloudProperties, networks: order.networks, env,
       });
-      const { natsConfigSha1, blobstoreConfigSha1 } = deps.settings.director;
       await ctx.write(async (tx) => {
-        await completeVm(tx, vmId, { cid, natsConfigSha1, blobstoreConfigSha1 });
+        // Its settings are noted when the agent has got them: dying before that leaves a change for the next plan to see.
+        await completeVm(tx, vmId, cid);
         await recordEvent(tx, { user: ctx.user, action: 'create', objectType: 'vm', objectName: cid, taskId: ctx.taskId, deployment: order.deployment, instance: order.metadata.name });
       });
       return { vmId, cid, agent: { id: agentId, name: order.label } };
@@ -177,10 +178,8 @@ export async function sweepVm(ctx: TaskContext, deps: DeployDeps, vm: VmRow): Pr
   const named = vmNameIn(state);
   const candidates = vm.cid === null ? [...new Set([named ?? `vm-${vm.agentId}`, `vm-${vm.agentId}`])] : [vm.cid];
   for (const cid of candidates) {
-    const exists = vm.cid !== null || (await deps.cpi.hasVm(ctx, cid)) === true;
-    // Also when it is not there (yet): CPIs that serialise calls by VM refuse a creation that comes after the deletion.
-    await deps.cpi.deleteVm(ctx, cid, vm.stemcellApiVersion);
-    if (!exists) continue;
+    if (vm.cid === null && !(await deletedGuess(ctx, deps, { cid, apiVersion: vm.stemcellApiVersion }))) continue;
+    if (vm.cid !== null) await deps.cpi.deleteVm(ctx, cid, vm.stemcellApiVersion);
     await ctx.write((tx) => deleteVmRecord(tx, vm.id));
     ctx.log.info(`Deleted VM ${cid}, left by a lost attempt`);
     return 'deleted';
@@ -190,6 +189,24 @@ export async function sweepVm(ctx: TaskContext, deps: DeployDeps, vm: VmRow): Pr
     return 'leaked';
   }
   if (ctx.clock.now() - vm.createdAt.getTime() < watchAbandonedMs) return 'waiting';
-  await ctx.write((tx) => deleteVmRecord(tx, vm.id));
+  await ctx.stages.warning(`The cloud was asked for a VM with agent '${vm.agentId}' and it never appeared; should the cloud have made it, delete it there by hand`);
+  await ctx.write(async (tx) => {
+    await deleteVmRecord(tx, vm.id);
+    await recordEvent(tx, { user: ctx.user, action: 'delete', objectType: 'vm', taskId: ctx.taskId, error: `VM of agent ${vm.agentId} never appeared`, context: { agent_id: vm.agentId, az: vm.az } });
+  });
   return 'forgotten';
+}
+
+/** Deletes the VM of a cid that is only guessed; true when it was there. Clouds may refuse ids that they could not have given. */
+async function deletedGuess(ctx: TaskContext, deps: DeployDeps, guess: { cid: string; apiVersion: number | null }): Promise<boolean> {
+  try {
+    const exists = (await deps.cpi.hasVm(ctx, guess.cid)) === true;
+    // Also when it is not there (yet): CPIs that serialise calls by VM refuse a creation that comes after the deletion.
+    await deps.cpi.deleteVm(ctx, guess.cid, guess.apiVersion);
+    return exists;
+  } catch (error) {
+    if (!isCpiError(error)) throw error;
+    ctx.log.info(`The cloud does not know '${guess.cid}': ${error.message}`);
+    return false;
+  }
 }

@@ -13,6 +13,7 @@ const programs = {
   supervisor: 'server/local/supervisor.ts',
   'front-door': 'server/local/front-door.ts',
   'nats-auth': 'server/local/nats-auth.ts',
+  'hash-password': 'server/local/hash-password.ts',
   cpi: 'server/local/cpi/main.ts',
   agent: 'server/local/agent/main.ts',
   simulator: 'server/local/simulator/main.ts',

@@ -56,6 +56,8 @@ export function nodeProgram({ options, layout, installation }: ProgramContext, n
   const env = {
     ...process.env,
     NODE_ENV: 'production' as const,
+    // Gives the memory of a renderer that has ended back to the system.
+    MALLOC_TRIM_THRESHOLD_: '131072',
     DIRECTORATE_ROOT: options.root,
     DIRECTORATE_CONFIG: layout.config,
     DIRECTORATE_LISTEN_PORT: String(node.port),

@@ -105,7 +105,6 @@ function configFile({ layout, config }: InstallationOptions): string {
   const pair = (name: string) => ({ certificate: { file: `certs/${name}.crt` }, private_key: { file: `certs/${name}.key` } });
   const document = {
     name: 'directorate',
-    public_url: `https://127.0.0.1:${layout.port}`,
     listen: { host: '127.0.0.1', port: layout.port + 1, ...pair('director') },
     database: { url: { file: 'secrets/database-url' } },
     nats: {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findVmProcesses } from '../../server/local/cpi/processes';
 import { bootVms, haltVms } from '../../server/local/cpi/power';
+import { commandLine } from '../../server/local/process-table';
 import { findVm, getVm, listVms, saveVm } from '../../server/local/cpi/records';
 import { eventually, startLocalCloud, type TestCloud } from '../support/local-cloud';
 
@@ -207,7 +208,7 @@ describe('a director that dies in mid-call', () => {
     saveVm(cloud.stateDir, { ...vm, state: 'creating', pid: null, process: null });
     await cloud.call('create_vm', createArguments(agentId, ip));
     expect(findVm(cloud.stateDir, cid)?.state).toBe('running');
-    await eventually(() => processesOf(cid).filter((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('supervise.sh')).length === 1, 'one supervisor runs');
+    await eventually(() => processesOf(cid).filter((pid) => commandLine(pid).includes('supervise.sh')).length === 1, 'one supervisor runs');
     await cloud.call('delete_vm', [cid]);
   });
 
