@@ -1,0 +1,54 @@
+import { AxeBuilder } from '@axe-core/playwright';
+import { expect, test } from './console';
+
+const pages = [
+  { path: '/console', ready: 'Needs attention' },
+  { path: '/console/deployments', ready: 'hello' },
+  { path: '/console/deployments/hello', ready: 'running' },
+  { path: '/console/tasks', ready: 'create release' },
+  { path: '/console/tasks/1', ready: 'Task 1' },
+  { path: '/console/tasks/1?stream=debug', ready: 'Task 1' },
+  { path: '/console/cluster', ready: 'reaper' },
+  { path: '/console/releases', ready: 'hello' },
+  { path: '/console/stemcells', ready: 'local-linux' },
+  { path: '/console/configs', ready: 'networks' },
+];
+
+for (const theme of ['light', 'dark'] as const) {
+  test.describe(theme, () => {
+    test.use({ colorScheme: theme });
+
+    for (const { path, ready } of pages) {
+      test(`${path} has no accessibility problem`, async ({ page }) => {
+        const errors: string[] = [];
+        page.on('pageerror', (error) => errors.push(error.message));
+        page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+        await page.goto(path);
+        await expect(page.getByRole('main')).toContainText(ready);
+        await expect(page.getByRole('main').locator('[aria-busy="true"]')).toHaveCount(0);
+        const { violations } = await new AxeBuilder({ page }).withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']).analyze();
+        expect(violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.target.join(' ')).join(', ')}`)).toEqual([]);
+        expect(errors).toEqual([]);
+      });
+    }
+
+    test('the palette and the login page have none either', async ({ page }) => {
+      await page.goto('/console');
+      await page.getByRole('button', { name: 'Search and commands' }).click();
+      await expect(page.getByRole('option').first()).toBeVisible();
+      expect((await new AxeBuilder({ page }).withTags(['wcag2a', 'wcag2aa', 'wcag22aa']).analyze()).violations).toEqual([]);
+      await page.goto('/console/login');
+      await expect(page.getByLabel('Name')).toBeVisible();
+      expect((await new AxeBuilder({ page }).withTags(['wcag2a', 'wcag2aa', 'wcag22aa']).analyze()).violations).toEqual([]);
+    });
+  });
+}
+
+test('no page is wider than a telephone', async ({ page }) => {
+  await page.setViewportSize({ width: 390, height: 844 });
+  for (const { path, ready } of pages) {
+    await page.goto(path);
+    await expect(page.getByRole('main')).toContainText(ready);
+    expect(await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)).toBeLessThanOrEqual(0);
+  }
+});

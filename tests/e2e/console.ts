@@ -1,0 +1,62 @@
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { test as base, expect, type Page } from '@playwright/test';
+import { stringify } from 'yaml';
+import { z } from 'zod';
+import { helloManifest, type HelloManifestOptions } from '../../server/local/samples/manifests';
+import { readProcessList, type ProcessEntry } from '../../server/local/process-list';
+import { CliClient } from '../support/cli-client';
+
+const credentials = z.object({ url: z.url(), console_url: z.url(), client: z.string(), client_secret: z.string(), ca_cert_path: z.string(), nodes: z.array(z.string()) });
+
+/** The installation under test. */
+export interface System {
+  url: string;
+  client: string;
+  secret: string;
+  /** The same director as the CLI sees it. */
+  cli: CliClient;
+  processes(): ProcessEntry[];
+}
+
+function readSystem(): System {
+  const path = process.env.DIRECTORATE_E2E_CREDS ?? '';
+  const creds = credentials.parse(JSON.parse(readFileSync(path, 'utf8')));
+  return {
+    url: creds.url,
+    client: creds.client,
+    secret: creds.client_secret,
+    cli: new CliClient({ url: creds.url, ca: readFileSync(creds.ca_cert_path, 'utf8'), client: creds.client, secret: creds.client_secret }),
+    processes: () => readProcessList(join(dirname(path), 'run')),
+  };
+}
+
+/** `page` is logged in; `system` is what it shows. */
+export const test = base.extend<{ system: System; signedIn: boolean }>({
+  signedIn: [true, { option: true }],
+  system: async ({}, use) => use(readSystem()), // oxlint-disable-line no-empty-pattern
+  baseURL: async ({ system }, use) => use(system.url),
+  page: async ({ page, system, signedIn }, use) => {
+    if (signedIn) await signIn(page, system);
+    await use(page);
+  },
+});
+export { expect };
+
+async function signIn(page: Page, system: System): Promise<void> {
+  const answer = await page.request.post('/api/trpc/auth.login', { headers: { 'x-directorate': '1' }, data: { json: { username: system.client, password: system.secret } } });
+  expect(answer.status()).toBe(200);
+}
+
+/** Starts a deploy and returns its task; one that waits `watchMs` at each instance can be watched. */
+export async function startDeploy(system: System, options: Partial<HelloManifestOptions> & { name: string; watchMs?: number }): Promise<number> {
+  const { watchMs = 1_000, ...hello } = options;
+  const watch = `${watchMs}-${watchMs + 30_000}`;
+  const manifest = { ...helloManifest({ node: process.execPath, port: 18_400, ...hello }), update: { canaries: 1, max_in_flight: 1, canary_watch_time: watch, update_watch_time: watch } };
+  return system.cli.start('POST', '/deployments', { contentType: 'text/yaml', body: stringify(manifest) });
+}
+
+/** The component of the cluster strip. */
+export function strip(page: Page) {
+  return page.getByRole('navigation', { name: 'Cluster' });
+}
