@@ -4,7 +4,7 @@ import { sleep, systemClock, type Clock } from '../core/clock';
 import type { Log } from '../core/log';
 import type { Component, ComponentContext } from './component';
 import type { Heart, Renewal } from './heart';
-import { acquireLease, assertLease, ensureLeases, listLeases, releaseLease, type LeaseInfo } from './leases';
+import { acquireLease, assertLease, ensureLeases, listLeases, listLoads, moveLease, releaseLease, type LeaseInfo } from './leases';
 import type { Notifications } from './notifications';
 import type { NodeRegistration } from './nodes';
 import { timing } from './timing';
@@ -39,6 +39,7 @@ export class ComponentRunner implements Renewal {
   readonly #held = new Map<string, Held>();
   readonly #stopping = new AbortController();
   #loop: Promise<void> | undefined;
+  #shareOutAt = 0;
 
   constructor(components: readonly Component[], deps: ComponentRunnerDeps) {
     this.#components = components;
@@ -103,7 +104,10 @@ export class ComponentRunner implements Renewal {
       hinted = false;
       try {
         // Without beats a lease could not be kept.
-        if (this.#deps.heart.contactMs() > 0) await this.#takeFree(await listLeases(this.#deps.connections.db));
+        if (this.#deps.heart.contactMs() > 0) {
+          await this.#takeFree(await listLeases(this.#deps.connections.db));
+          await this.#shareOut();
+        }
       } catch (error) {
         this.#deps.log.debug('standby-failed', { error: String(error) });
       }
@@ -118,7 +122,7 @@ export class ComponentRunner implements Renewal {
   async #takeFree(leases: LeaseInfo[]): Promise<void> {
     const free = leases.filter((lease) => !lease.paused && (lease.holder === undefined || (lease.expiresInMs ?? 0) < 0));
     const known = new Map(this.#components.map((component) => [component.name, component]));
-    const fairShare = Math.ceil(this.#components.length / Math.max(1, new Set(leases.flatMap((lease) => lease.holder ?? [])).size));
+    const fairShare = free.length === 0 ? 0 : Math.ceil(this.#components.length / Math.max(1, (await listLoads(this.#deps.connections.db)).length));
     for (const lease of free) {
       const component = known.get(lease.name);
       if (!component || this.#held.has(lease.name) || this.#stopping.signal.aborted) continue;
@@ -128,6 +132,16 @@ export class ComponentRunner implements Renewal {
       const epoch = await acquireLease(this.#deps.connections.db, lease.name, this.#deps.node.id);
       if (epoch !== undefined) this.#take(component, epoch, startedAt);
     }
+  }
+
+  /** Gives one lease to the node with the fewest, when that evens the load: nodes that came back get their share. */
+  async #shareOut(): Promise<void> {
+    const now = this.#clock.monotonic();
+    if (now < this.#shareOutAt) return;
+    this.#shareOutAt = now + timing.shareOutMs;
+    const [least] = await listLoads(this.#deps.connections.db);
+    const [first] = this.#held.values();
+    if (least && first && this.#held.size - least.held >= 2) await moveLease(this.#deps.connections.db, first.component.name, least.node);
   }
 
   #take(component: Component, epoch: number, startedAt: number): void {

@@ -88,6 +88,15 @@ export async function pauseLease(db: Database, name: string, paused: boolean): P
   return rows.length > 0;
 }
 
+/** Ready nodes that take components, with how many leases each holds, fewest first. */
+export async function listLoads(db: Database): Promise<{ node: string; held: number }[]> {
+  const { rows } = await db.execute<{ node: string; held: number }>(sql`
+    SELECT n.id AS node, count(l.name)::int AS held FROM director_nodes n LEFT JOIN leases l ON l.holder = n.id
+    WHERE n.state = 'ready' AND 'components' = ANY(n.roles) AND n.heartbeat_at > now() - make_interval(secs => ${timing.componentLeaseMs / 1000})
+    GROUP BY n.id ORDER BY held, n.id`);
+  return rows;
+}
+
 /** Asks that `node` hold the lease: the present holder gives it up at its next beat. */
 export async function moveLease(db: Database, name: string, node: string): Promise<boolean> {
   const { rows } = await db.execute(sql`UPDATE leases SET wanted_holder = ${node} WHERE name = ${name} AND holder IS DISTINCT FROM ${node} RETURNING pg_notify('leases', name)`);

@@ -12,6 +12,8 @@ export const timing = {
   componentLeaseMs: 2_000,
   /** How often a node looks for free or expired component leases. */
   standbyPollMs: 200,
+  /** How often a node with many leases looks for one with few. */
+  shareOutMs: 10_000,
   /** A holder whose duty has made no progress for this long steps down. */
   progressLimitMs: 30_000,
   /** A holder stops this much before the database would let others in. */
