@@ -84,7 +84,7 @@ describe('reading archives', () => {
     const content = gzipSync(await tar(two));
     const broken = Readable.from((async function* () { yield content.subarray(0, 50); throw new Error('connection lost'); })());
     await expect(readArchive(broken, uploadRules, async () => undefined)).rejects.toThrow('connection lost');
-    const atOnce = Readable.from((async function* (): AsyncGenerator<Buffer> { throw new Error('connection lost'); })());
+    const atOnce = new Readable({ read() { this.destroy(new Error('connection lost')); } });
     await expect(readArchive(atOnce, uploadRules, async () => undefined)).rejects.toThrow('connection lost');
   });
 
