@@ -16,7 +16,7 @@ const postgres = new Map<string, ChaosProxy>();
 const nats = new Map<string, ChaosProxy[]>();
 
 beforeAll(async () => {
-  const port = 56_000 + (process.pid % 80) * 100;
+  const port = 29_000 + (process.pid % 30) * 100;
   const layout = layoutOf('/nowhere', port);
   const natsPorts = natsServersOf(layout).map((server) => server.ports.client);
   for (const node of nodes) {

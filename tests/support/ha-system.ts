@@ -26,7 +26,8 @@ export interface HaSystem {
   stop(): Promise<void>;
 }
 
-let nextPort = 26_000 + (process.pid % 300) * 100;
+/** Below the ephemeral ports, which any connection on the machine may hold. */
+let nextPort = 20_000 + (process.pid % 60) * 100;
 
 export async function startHaSystem(options: Partial<EmbeddedOptions> = {}): Promise<HaSystem> {
   const dataDir = await mkdtemp(join(tmpdir(), 'directorate-ha-'));
