@@ -1,5 +1,12 @@
 import { AxeBuilder } from '@axe-core/playwright';
+import type { Page } from '@playwright/test';
 import { expect, test } from './console';
+
+/** What WCAG 2.2 AA forbids and the page has, as lines. */
+async function problems(page: Page): Promise<string[]> {
+  const { violations } = await new AxeBuilder({ page }).withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']).analyze();
+  return violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.target.join(' ')).join(', ')}`);
+}
 
 const pages = [
   { path: '/console', ready: 'Needs attention' },
@@ -26,8 +33,7 @@ for (const theme of ['light', 'dark'] as const) {
         await page.goto(path);
         await expect(page.getByRole('main')).toContainText(ready);
         await expect(page.getByRole('main').locator('[aria-busy="true"]')).toHaveCount(0);
-        const { violations } = await new AxeBuilder({ page }).withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']).analyze();
-        expect(violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.target.join(' ')).join(', ')}`)).toEqual([]);
+        expect(await problems(page)).toEqual([]);
         expect(errors).toEqual([]);
       });
     }
@@ -35,11 +41,11 @@ for (const theme of ['light', 'dark'] as const) {
     test('the palette and the login page have none either', async ({ page }) => {
       await page.goto('/console');
       await page.getByRole('button', { name: 'Search and commands' }).click();
-      await expect(page.getByRole('option').first()).toBeVisible();
-      expect((await new AxeBuilder({ page }).withTags(['wcag2a', 'wcag2aa', 'wcag22aa']).analyze()).violations).toEqual([]);
+      await expect(page.getByRole('dialog').getByRole('option').first()).toBeVisible();
+      expect(await problems(page)).toEqual([]);
       await page.goto('/console/login');
       await expect(page.getByLabel('Name')).toBeVisible();
-      expect((await new AxeBuilder({ page }).withTags(['wcag2a', 'wcag2aa', 'wcag22aa']).analyze()).violations).toEqual([]);
+      expect(await problems(page)).toEqual([]);
     });
   });
 }
@@ -49,6 +55,6 @@ test('no page is wider than a telephone', async ({ page }) => {
   for (const { path, ready } of pages) {
     await page.goto(path);
     await expect(page.getByRole('main')).toContainText(ready);
-    expect(await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)).toBeLessThanOrEqual(0);
+    expect({ path, tooWide: await page.evaluate(() => Math.max(0, document.documentElement.scrollWidth - window.innerWidth)) }).toEqual({ path, tooWide: 0 });
   }
 });

@@ -11,7 +11,7 @@ test('the palette goes anywhere and gives the focus back', async ({ page }) => {
   await expect(page.locator('tbody tr').first()).toBeFocused();
   await page.keyboard.press('Control+k');
   await field.fill('hello');
-  await expect(page.getByRole('option', { name: /hello/ }).first()).toHaveAttribute('aria-selected', 'true');
+  await expect(page.getByRole('dialog').getByRole('option', { name: /hello/ }).first()).toHaveAttribute('aria-selected', 'true');
   await page.keyboard.press('Enter');
   await expect(page).toHaveURL(/\/console\/deployments\/hello$/);
   await page.keyboard.press('Control+k');

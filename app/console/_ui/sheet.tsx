@@ -1,6 +1,7 @@
 'use client';
 
 import { useEffect, useRef, type ReactNode } from 'react';
+import { createPortal } from 'react-dom';
 
 /** A modal dialog; the browser keeps focus inside and gives it back. Mounted means open. */
 export function Sheet({ title, onClose, children, hideTitle = false }: { title: string; onClose: () => void; children: ReactNode; hideTitle?: boolean }) {
@@ -14,7 +15,7 @@ export function Sheet({ title, onClose, children, hideTitle = false }: { title: 
       if (before instanceof HTMLElement) before.focus();
     };
   }, []);
-  return (
+  return createPortal(
     <dialog
       ref={ref}
       className="sheet"
@@ -30,7 +31,8 @@ export function Sheet({ title, onClose, children, hideTitle = false }: { title: 
     >
       {!hideTitle && <h2 className="border-b px-5 py-3 text-lg font-semibold">{title}</h2>}
       {children}
-    </dialog>
+    </dialog>,
+    document.body,
   );
 }
 

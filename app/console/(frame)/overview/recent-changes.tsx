@@ -60,7 +60,7 @@ function Change({ event }: { event: Outputs['events']['recent'][number] }) {
         )}
         {event.action} {event.objectType}{' '}
         {event.objectType === 'deployment' && event.error === undefined && event.action !== 'delete' && object !== '' ? (
-          <Link className="link" href={`/console/deployments/${encodeURIComponent(object)}`}>
+          <Link className="link in-text" href={`/console/deployments/${encodeURIComponent(object)}`}>
             {object}
           </Link>
         ) : (

@@ -16,7 +16,7 @@ const advice: Partial<Record<Instance['life'], string>> = {
 /** Everything known of one instance. */
 export function InstancePanel({ instance, onClose }: { instance: Instance; onClose: () => void }) {
   return (
-    <aside aria-label={`Instance ${instance.group}/${instance.index}`} className="panel sticky top-0 w-full shrink-0 lg:mt-[26px] lg:w-[300px]">
+    <aside aria-label={`Instance ${instance.group}/${instance.index}`} className="panel !sticky top-0 w-full shrink-0 lg:mt-[26px] lg:w-[300px]">
       <header className="flex items-center justify-between border-b px-4 py-2.5">
         <h2 className="font-semibold">
           {instance.group}/{instance.index}
