@@ -40,6 +40,8 @@ export interface LockRequest {
   /** ms; 0 tries once. */
   waitMs: number;
   signal: AbortSignal;
+  /** Asked before each further try; its rejection ends the wait. */
+  check?: () => Promise<void>;
   /** Called once when the lock is not free at first: who holds it. */
   onWait?: (holder: { taskId: number; description: string }) => Promise<void>;
 }
@@ -63,6 +65,7 @@ export async function acquireLock(deps: { db: Database; notifications: Notificat
     if (round === 0) await request.onWait?.(attempt);
     await deps.notifications.wait('locks', Math.min(left, 500), { matches: (payload) => payload === request.name, signal: request.signal });
     if (request.signal.aborted) throw abortReason(request.signal);
+    await request.check?.();
   }
 }
 

@@ -48,7 +48,7 @@ export interface TaskContext {
   remember(key: string, value: unknown): Promise<void>;
   /**
    * Takes a named lock for this task epoch, waiting at most `waitMs`; the same task may hold it already.
-   * Freed by the returned function, and with the task. On timeout throws BOSH's text
+   * Freed by the returned function (unless the attempt is ending and the task goes on elsewhere), and with the task. On timeout throws BOSH's text
    * `Failed to acquire lock for <name> uid: <uid>. Locking task id is N, description: '…'` (code 100).
    */
   lock(name: string, waitMs: number): Promise<() => Promise<void>>;

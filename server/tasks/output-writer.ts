@@ -30,7 +30,7 @@ export class OutputWriter {
     this.#onLost = rights.onLost;
   }
 
-  /** Appends now. Rejects with TaskLost when the attempt no longer owns the task. */
+  /** Appends now, whole or not at all: no death leaves half a line. Rejects with TaskLost when the attempt no longer owns the task. */
   append(stream: StreamName, text: string): Promise<void> {
     return this.#queue.run(() => this.#write(stream, Buffer.from(text, 'utf8')));
   }
@@ -53,20 +53,18 @@ export class OutputWriter {
       for (const stream of ['debug', 'cpi'] as const) {
         const bytes = Buffer.concat(this.#pending[stream].splice(0));
         this.#pendingBytes -= bytes.length;
-        await this.#write(stream, bytes);
+        for (let from = 0; from < bytes.length; from += chunkBytes) await this.#write(stream, bytes.subarray(from, from + chunkBytes));
       }
     });
   }
 
   async #write(stream: StreamName, bytes: Buffer): Promise<void> {
-    for (let from = 0; from < bytes.length; from += chunkBytes) {
-      const part = bytes.subarray(from, from + chunkBytes);
-      const owned = await retryTransient(() => appendOutput(this.#db, this.#task, stream, this.#offsets[stream], part), this.#signal);
-      if (!owned) {
-        this.#onLost();
-        throw new TaskLost(this.#task.id, this.#task.epoch);
-      }
-      this.#offsets[stream] += part.length;
+    if (bytes.length === 0) return;
+    const owned = await retryTransient(() => appendOutput(this.#db, this.#task, stream, this.#offsets[stream], bytes), this.#signal);
+    if (!owned) {
+      this.#onLost();
+      throw new TaskLost(this.#task.id, this.#task.epoch);
     }
+    this.#offsets[stream] += bytes.length;
   }
 }

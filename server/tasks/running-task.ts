@@ -131,11 +131,15 @@ export function createTaskContext(task: ClaimedTask, right: AttemptRight, writer
       ...base, signal, fence: stop, checkpoint: stop,
       lock: async (name, waitMs) => {
         await stop();
-        await acquireLock({ db, notifications: deps.notifications }, { name, owner, waitMs, signal, onWait: waitNote(name, log) }, () => {
+        await acquireLock({ db, notifications: deps.notifications }, { name, owner, waitMs, signal, check: stop, onWait: waitNote(name, log) }, () => {
           right.lose();
           return new TaskLost(task.id, task.epoch);
         });
-        return () => retryTransient(() => releaseLock(db, name, owner), right.lostSignal);
+        return async () => {
+          // The lock is the task's: an attempt that ends before the task leaves it to the next one, lest others slip in between.
+          if (right.lostSignal.aborted || right.handingOver) return;
+          await retryTransient(() => releaseLock(db, name, owner), right.lostSignal);
+        };
       },
       uncancellable: () => make(right.lostSignal, false),
     };

@@ -1,5 +1,6 @@
 import { describeError } from '../core/errors';
-import { isTaskLost, type Stage, type StageProgress, type Stages } from './context';
+import type { Stage, StageProgress, Stages } from './context';
+import { isInterruption } from './interruption';
 
 /**
  * The event stream: one JSON line per change of a stage's task. Key order and value types are part of the wire format;
@@ -52,7 +53,8 @@ function createStage(of: { name: string; total: number | null; tags: readonly st
         return result;
       } catch (error) {
         progress = 100;
-        if (!isTaskLost(error)) await write(line('failed', { error: describeError(error).message }));
+        // What an interruption leaves open is closed by the attempt that goes on.
+        if (!isInterruption(error)) await write(line('failed', { error: describeError(error).message }));
         throw error;
       }
     },

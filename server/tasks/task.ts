@@ -41,11 +41,11 @@ export interface Task {
 }
 
 /**
- * A task's `result` as stored: trimmed, at most 128 characters; a longer one loses its last, partial word and ends in `...`.
+ * A task's `result` as stored: without NUL, trimmed, at most 128 characters; a longer one loses its last, partial word and ends in `...`.
  * Rule: cloudfoundry/bosh src/bosh-director/lib/bosh/director/job_runner.rb.
  */
 export function truncateResult(text: string): string {
-  const trimmed = text.trim();
+  const trimmed = text.replaceAll('\u0000', '').trim();
   if (trimmed.length <= 128) return trimmed;
   return `${trimmed.slice(0, 129).replace(/\s+?(\S+)?$/, '')}...`;
 }

@@ -10,6 +10,7 @@ import { describeError } from '../core/errors';
 import type { Log } from '../core/log';
 import { findStartEvent, recordEndEvent } from '../events/store';
 import { isTaskLost, type TaskContext } from './context';
+import { isDatabaseLoss } from './interruption';
 import { readOutput } from './output';
 import { OutputWriter } from './output-writer';
 import { claimTask, finishTask, handOverTask, type ClaimedTask } from './queue';
@@ -36,10 +37,11 @@ export interface WorkerPoolDeps {
 /** How long a stopping node lets tasks reach a point where another node can go on, ms. */
 const handOverLimitMs = 20_000;
 
-interface Running {
-  right: AttemptRight;
-  done: Promise<void>;
-}
+/** How often rights are looked at whose deadline may have passed without a beat, ms. */
+const watchMs = 100;
+
+/** Pause before a task is given back whose attempt the database failed, ms. */
+const databasePauseMs = 500;
 
 /**
  * The node's workers: claims tasks on a hint (or every second), runs them, ends them. Slots are per lane, so that short
@@ -50,9 +52,13 @@ export class WorkerPool implements Renewal {
   readonly #perform: PerformTask;
   readonly #deps: WorkerPoolDeps;
   readonly #clock: Clock;
-  readonly #running = new Map<number, Running>();
+  /** By attempt, not by task: an attempt that is slow to end must not take its successor's renewal with it. */
+  readonly #running = new Set<AttemptRight>();
+  /** Hints so far; one that comes while the queue is being looked at counts for the next look. */
+  readonly #hints: Record<Lane, number> = { normal: 0, urgent: 0 };
   readonly #stopping = new AbortController();
   readonly #loops: Promise<void>[] = [];
+  #watch: NodeJS.Timeout | undefined;
 
   constructor(slots: Record<Lane, number>, perform: PerformTask, deps: WorkerPoolDeps) {
     this.#slots = slots;
@@ -65,8 +71,14 @@ export class WorkerPool implements Renewal {
 
   start(): void {
     this.#deps.heart.register(this);
-    this.#deps.notifications.subscribe('task_cancel', (payload) => this.#running.get(Number(payload))?.right.cancel());
+    this.#watch = setInterval(() => this.#loseExpired(), watchMs);
+    this.#deps.notifications.subscribe('task_cancel', (payload) => {
+      for (const right of this.#running) if (right.taskId === Number(payload)) right.cancel();
+    });
     for (const lane of ['normal', 'urgent'] as const) {
+      this.#deps.notifications.subscribe('tasks', (payload) => {
+        if (payload === '' || payload === lane) this.#hints[lane]++;
+      });
       for (let slot = 1; slot <= this.#slots[lane]; slot++) this.#loops.push(this.#work(lane, `${lane}-${slot}`));
     }
   }
@@ -79,16 +91,23 @@ export class WorkerPool implements Renewal {
   /** Stops claiming, lets running tasks come to a point where another node can go on, and gives them back. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    for (const { right } of this.#running.values()) right.handOver();
+    for (const right of this.#running) right.handOver();
     const all = Promise.all(this.#loops);
     await Promise.race([all, sleep(handOverLimitMs)]);
-    for (const { right } of this.#running.values()) right.lose();
+    for (const right of this.#running) right.lose();
     await Promise.race([all, sleep(2_000)]);
+    clearInterval(this.#watch);
+  }
+
+  /** Also while the database cannot be reached and no beat comes to tell: what runs for a lost task is stopped at its deadline. */
+  #loseExpired(): void {
+    const now = this.#clock.monotonic();
+    for (const right of this.#running) if (now >= right.deadline) right.lose();
   }
 
   async renew(client: pg.Client, startedAt: number): Promise<void> {
-    for (const { right } of this.#running.values()) if (this.#clock.monotonic() >= right.deadline) right.lose();
-    const live = [...this.#running.values()].filter(({ right }) => !right.lostSignal.aborted).map(({ right }) => right);
+    this.#loseExpired();
+    const live = [...this.#running].filter((right) => !right.lostSignal.aborted);
     if (live.length === 0) return;
     const { rows } = await client.query<{ id: number; epoch: number; state: TaskState }>({
       name: 'renew-tasks',
@@ -109,23 +128,25 @@ export class WorkerPool implements Renewal {
     const signal = this.#stopping.signal;
     while (!signal.aborted) {
       const startedAt = this.#clock.monotonic();
+      const hints = this.#hints[lane];
       // Without beats a task could not be kept.
       const task = this.#deps.heart.contactMs() === 0 ? undefined : await claimTask(this.#deps.connections.db, lane, this.#deps.node.id, `${this.#deps.node.id}/${slot}`).catch((error: unknown) => {
         this.#deps.log.debug('claim-failed', { error: String(error) });
         return undefined;
       });
       if (task) await this.#run(task, startedAt + timing.taskLeaseMs - timing.safetyMs);
-      else await this.#deps.notifications.wait('tasks', 1_000 + Math.random() * 200, { matches: (payload) => payload === lane, signal });
+      else if (hints === this.#hints[lane]) await this.#deps.notifications.wait('tasks', 1_000 + Math.random() * 200, { matches: (payload) => payload === lane, signal });
     }
   }
 
   async #run(task: ClaimedTask, deadline: number): Promise<void> {
     const right = new AttemptRight(task, deadline, this.#clock);
     if (task.state === 'cancelling') right.cancel();
-    const done = this.#attempt(task, right).catch((error: unknown) => this.#deps.log.warn('attempt-failed', { task: task.id, epoch: task.epoch, error }));
-    this.#running.set(task.id, { right, done });
-    await done;
-    this.#running.delete(task.id);
+    // Claimed while the stop began.
+    if (this.#stopping.signal.aborted) right.handOver();
+    this.#running.add(right);
+    await this.#attempt(task, right).catch((error: unknown) => this.#deps.log.warn('attempt-failed', { task: task.id, epoch: task.epoch, error }));
+    this.#running.delete(right);
   }
 
   async #attempt(task: ClaimedTask, right: AttemptRight): Promise<void> {
@@ -159,15 +180,17 @@ export class WorkerPool implements Renewal {
   }
 
   async #fail(task: ClaimedTask, right: AttemptRight, writer: OutputWriter, error: unknown, ctx: TaskContext): Promise<void> {
-    if (isTaskLost(error) || right.lostSignal.aborted) {
-      this.#deps.log.info('attempt-ended', { task: task.id, epoch: task.epoch, handedOver: right.handingOver });
+    const databaseLoss = isDatabaseLoss(error);
+    if (isTaskLost(error) || right.lostSignal.aborted || databaseLoss) {
+      this.#deps.log.info('attempt-ended', { task: task.id, epoch: task.epoch, handedOver: right.handingOver, ...(databaseLoss ? { error } : {}) });
+      if (databaseLoss) await sleep(databasePauseMs, this.#stopping.signal).catch(() => undefined);
       await writer.flush().catch(() => undefined);
       // The right may only be in doubt (database away): whoever sees the database first frees the task.
       if (!this.#stopping.signal.aborted || right.handingOver) await retryTransient(() => handOverTask(this.#deps.connections.db, task), this.#stopping.signal).catch(() => undefined);
       return;
     }
     const cancelled = causedByCancel(error) || right.cancelledSignal.aborted;
-    const described = cancelled ? { code: 10001, message: `Task ${task.id} cancelled` } : describeError(error);
+    const described = cancelled ? { code: 10001, message: `Task ${task.id} cancelled` } : storable(describeError(error));
     if (!cancelled) ctx.log.error(`${described.message}${error instanceof Error && error.stack ? `\n${error.stack}` : ''}`);
     await writer.append('event', errorLine(this.#clock.now(), described));
     await this.#finish(task, right, writer, cancelled ? { state: 'cancelled', result: 'task cancelled', error: described.message } : { state: 'error', result: truncateResult(described.message), error: described.message });
@@ -188,4 +211,9 @@ export class WorkerPool implements Renewal {
     );
     this.#deps.log.info('task-ended', { task: task.id, type: task.type, epoch: task.epoch, state: owned ? outcome.state : 'lost' });
   }
+}
+
+/** Postgres stores no NUL; an error that cannot be stored would make its task run again for ever. */
+function storable<T extends { message: string }>(error: T): T {
+  return { ...error, message: error.message.replaceAll('\u0000', '') };
 }

@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { connect } from '../../db/client';
 import { sleep } from '../../server/core/clock';
 import { deferred, type Deferred } from '../../server/core/concurrency';
 import { createCompaction } from '../../server/tasks/compaction';
@@ -92,6 +93,38 @@ describe('a task', () => {
     const { id } = await enqueue();
     expect(await ended(id)).toMatchObject({ state: 'error', result: 'it broke' });
     expect(JSON.parse((await output(id, 'event')).trim())).toMatchObject({ error: { code: 100, message: 'it broke' } });
+  });
+
+  it('whose error has characters that cannot be stored still ends', async () => {
+    await node('A', async () => {
+      throw new Error('bad \u0000 byte');
+    });
+    const { id } = await enqueue();
+    expect(await ended(id)).toMatchObject({ state: 'error', result: 'bad  byte', attempt: 1 });
+  });
+
+  it('that the database failed in a query is attempted again and does not end', async () => {
+    const away = connect({ url: 'postgres://nobody@127.0.0.1:1/none', poolSize: 1 });
+    await node('A', async (ctx) => {
+      if (ctx.attempt > 1) return 'went on';
+      return ctx.stages.stage('Reading', 1).run('piece', async () => (await away.db.execute(sql`SELECT 1`)).command);
+    });
+    const { id } = await enqueue();
+    expect(await ended(id)).toMatchObject({ state: 'done', result: 'went on', attempt: 2 });
+    expect(await output(id, 'event')).not.toContain('ECONNREFUSED');
+    await away.close();
+  });
+
+  it('has each event line whole or not at all, however long', async () => {
+    await node('A', async (ctx) => {
+      await ctx.stages.warning('x'.repeat(300_000));
+      return '';
+    });
+    const { id } = await enqueue();
+    await ended(id);
+    const { rows } = await store.connections.db.execute(sql`SELECT 1 FROM task_output WHERE task_id = ${id} AND stream = 'event'`);
+    expect(rows).toHaveLength(1);
+    expect(JSON.parse(await output(id, 'event'))).toMatchObject({ type: 'warning' });
   });
 
   it('cancelled while it waits ends cancelled, within a second, with code 10001', async () => {
@@ -191,6 +224,60 @@ describe('a lost node', () => {
     await a.heart.stop();
     await node('B', script, { onNodeLoss: () => 'fail' });
     expect(await ended(id)).toMatchObject({ state: 'error', result: expect.stringContaining('Director node A was lost') });
+  });
+
+  it('stops what it does for its tasks when their leases end, also when no beat can tell it', async () => {
+    const { script, started } = gated();
+    const a = await node('A', script);
+    await enqueue();
+    const first = await started[0]!.promise;
+    await a.heart.stop();
+    await first.clock.sleep(10_000, first.signal).catch(() => undefined);
+    expect(first.signal.reason).toSatisfy(isTaskLost);
+  });
+
+  it('that was only slow keeps the task that it claims again, while its first attempt still ends', async () => {
+    const { script, started, gates } = gated();
+    await node('A', script);
+    const { id } = await enqueue();
+    const first = await started[0]!.promise;
+    await store.connections.db.execute(sql`UPDATE tasks SET owner = NULL, owner_node = NULL, lease_expires_at = NULL, epoch = epoch + 1 WHERE id = ${id}`);
+    const second = await started[1]!.promise;
+    await expect(sleep(5_000, first.signal)).rejects.toSatisfy(isTaskLost);
+    gates[0]?.resolve('too late');
+    await sleep(1_500);
+    const { rows } = await store.connections.db.execute<{ left: number }>(sql`SELECT extract(epoch FROM lease_expires_at - now())::float8 AS left FROM tasks WHERE id = ${id}`);
+    expect(rows[0]?.left).toBeGreaterThan(2);
+    await second.fence();
+    gates[1]?.resolve('ok');
+    expect(await ended(id)).toMatchObject({ state: 'done', result: 'ok', attempt: 2 });
+  });
+
+  it('that stops gracefully leaves the locks of its task to who goes on', async () => {
+    const order: string[] = [];
+    const script: Script = async (ctx, payload) => {
+      const unlock = await ctx.lock('lock:deployment:x', 10_000);
+      try {
+        order.push(`${String(payload)} ${ctx.attempt}`);
+        for (let round = 0; round < (payload === 'first' && ctx.attempt === 1 ? 1_000 : 1); round++) {
+          await ctx.fence();
+          await sleep(10);
+        }
+      } finally {
+        await unlock();
+      }
+      return '';
+    };
+    const a = await node('A', script);
+    const first = await enqueue({ payload: 'first' });
+    while (order.length === 0) await sleep(10);
+    await node('B', script);
+    const second = await enqueue({ payload: 'second' });
+    await sleep(100);
+    await a.stop();
+    await Promise.all([ended(first.id), ended(second.id)]);
+    expect(order.slice(0, 2)).toEqual(['first 1', 'first 2']);
+    expect(order.filter((entry) => entry.startsWith('second'))).toHaveLength(1);
   });
 
   it('that stops gracefully hands its task over at once', async () => {
