@@ -44,12 +44,18 @@ export function useTail({ taskId, enabled, offsets, streams, onOutput, onState }
     let stop: () => void = () => undefined;
     const again = () => {
       stop();
+      stop = () => undefined;
       setConnected(false);
       clearTimeout(timer);
       if (!ended) timer = setTimeout(open, pauseMs);
       pauseMs = Math.min(longestPauseMs, pauseMs * 2);
     };
     const open = () => {
+      // Unsubscribing completes a subscription too; only the server's end is the end.
+      let left = false;
+      const failed = () => {
+        if (!left) again();
+      };
       const from = Object.entries(latest.current.offsets()).map(([stream, at]) => `${stream}=${at}`).join(',');
       const subscription = client.tasks.tail.subscribe(
         { id: taskId, from },
@@ -63,16 +69,20 @@ export function useTail({ taskId, enabled, offsets, streams, onOutput, onState }
             else latest.current.onState();
           },
           onConnectionStateChange: (state) => {
-            if (state.state === 'connecting' && state.error) again();
+            if (state.state === 'connecting' && state.error) failed();
           },
-          onError: again,
+          onError: failed,
           onComplete: () => {
+            if (left) return;
             ended = true;
             setConnected(false);
           },
         },
       );
-      stop = () => subscription.unsubscribe();
+      stop = () => {
+        left = true;
+        subscription.unsubscribe();
+      };
     };
     open();
     return () => {
