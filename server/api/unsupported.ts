@@ -4,26 +4,26 @@ import type { Handler, Route } from './route';
 
 /** Parts of BOSH's API that this version refuses, so that no client believes something has happened. */
 
-function refuse(what: string): Handler {
+function refuse(what: string, instead?: string): Handler {
   return async () => {
-    throw notSupported(what);
+    throw notSupported(what, instead);
   };
 }
 
 /** As `refuse`, once the instance is known to exist. */
-function refuseOnInstance(what: string): Handler {
+function refuseOnInstance(what: string, instead?: string): Handler {
   return async (deps, request) => {
     await getInstance(deps, request, request.param('job'));
-    throw notSupported(what);
+    throw notSupported(what, instead);
   };
 }
 
-const states = "Changing the state of instances without a deploy (start, stop, restart, recreate); change 'instances' or deploy with --recreate instead";
+const states = ['Changing the state of instances without a deploy (start, stop, restart, recreate)', "set 'state' in the manifest or deploy with --recreate"] as const;
 
 export const unsupportedRoutes: readonly Route[] = [
-  { method: 'PUT', path: '/deployments/:deployment/jobs/:job', media: 'text/yaml', permission: 'dep:admin', handler: refuse(states) },
-  { method: 'PUT', path: '/deployments/:deployment/jobs/:job/:id', media: 'text/yaml', permission: 'dep:admin', handler: refuseOnInstance(states) },
-  { method: 'POST', path: '/deployments/:deployment/instance_groups/:job/:id/actions/:action', permission: 'dep:admin', handler: refuseOnInstance(states) },
+  { method: 'PUT', path: '/deployments/:deployment/jobs/:job', media: 'text/yaml', permission: 'dep:admin', handler: refuse(...states) },
+  { method: 'PUT', path: '/deployments/:deployment/jobs/:job/:id', media: 'text/yaml', permission: 'dep:admin', handler: refuseOnInstance(...states) },
+  { method: 'POST', path: '/deployments/:deployment/instance_groups/:job/:id/actions/:action', permission: 'dep:admin', handler: refuseOnInstance(...states) },
   { method: 'GET', path: '/deployments/:deployment/jobs/:job/:id/logs', permission: 'dep:admin', handler: refuse('Fetching logs') },
   { method: 'POST', path: '/deployments/:deployment/ssh', media: 'application/json', permission: 'dep:admin', handler: refuse('SSH to instances') },
   { method: 'POST', path: '/deployments/:deployment/errands/:errand/runs', permission: 'dep:admin', handler: refuse('Running errands') },
@@ -39,7 +39,7 @@ export const unsupportedRoutes: readonly Route[] = [
   { method: 'DELETE', path: '/disks/:cid', permission: 'admin', handler: refuse('Deleting and orphaning disks') },
   { method: 'DELETE', path: '/orphan_disks/:cid', permission: 'admin', handler: refuse('Deleting disks') },
   { method: 'PUT', path: '/disks/:cid/attachments', permission: 'admin', handler: refuse('Attaching disks') },
-  { method: 'DELETE', path: '/vms/:cid', permission: 'admin', handler: refuse('Deleting single VMs; deploy with --recreate or --fix instead') },
+  { method: 'DELETE', path: '/vms/:cid', permission: 'admin', handler: refuse('Deleting single VMs', 'deploy with --recreate or --fix') },
   { method: 'DELETE', path: '/networks/:name', permission: 'admin', handler: refuse('Deleting networks') },
   { method: 'POST', path: '/dynamic_disks', media: 'application/json', permission: 'dyn:create', handler: refuse('Dynamic disks') },
   { method: 'POST', path: '/dynamic_disks/provide', media: 'application/json', permission: 'dyn:provide', handler: refuse('Dynamic disks') },

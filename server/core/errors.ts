@@ -70,9 +70,9 @@ export function isDirectorError(error: unknown): error is DirectorError {
   return typeof error === 'object' && error !== null && brand in error;
 }
 
-/** Refuses a feature that BOSH has and Directorate does not have yet, so that it is never silently ignored. */
-export function notSupported(what: string): DirectorError {
-  return new DirectorError(code.generic, `${what} is not supported by this version of Directorate`, { status: 501 });
+/** Refuses a feature that BOSH has and Directorate does not have yet, so that it is never silently ignored. `instead` tells what to do. */
+export function notSupported(what: string, instead?: string): DirectorError {
+  return new DirectorError(code.generic, `${what} is not supported by this version of Directorate${instead === undefined ? '' : `: ${instead}`}`, { status: 501 });
 }
 
 /** Code and text of any thrown value as they appear in a task's event log: code 100 for what is not a DirectorError. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { ArchiveError } from '../core/archive';
 import { DirectorError, code } from '../core/errors';
-import { abandonStemcells, beginStemcell, completeStemcell, listStemcellRows, recordStemcellUpload, type NewStemcell, type StemcellRow } from '../stemcells/store';
+import { abandonStemcells, beginStemcell, completeStemcell, forgetStemcellUploads, listStemcellRows, recordStemcellUpload, type NewStemcell, type StemcellRow } from '../stemcells/store';
 import { parseStemcellManifest, unpackStemcell, type StemcellManifest, type UnpackedStemcell } from '../stemcells/tarball';
 import { isTaskLost, type Stage, type TaskContext } from '../tasks/context';
 import { updateStemcellPayload, type UpdateStemcellPayload } from './artifact-payloads';
@@ -84,6 +84,8 @@ async function install(ctx: TaskContext, deps: StemcellDeps, { archive, folder, 
       await ctx.write((tx) => recordStemcellUpload(tx, { name: manifest.name, version: manifest.version, cpi: cloud.name }));
     }
     if (!supported) {
+      // Nobody has it: a better upload of the same name and version must not pass for a repeat.
+      await ctx.write((tx) => forgetStemcellUploads(tx, { name: manifest.name, version: manifest.version }));
       throw new DirectorError(code.stemcellNotSupported, `Stemcell '${label}' has the formats ${(manifest.formats ?? []).join(', ')}, of which the CPIs support none: they take ${[...formats].join(', ')}. Upload a stemcell made for this cloud`);
     }
   } catch (error) {
