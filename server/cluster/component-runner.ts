@@ -9,6 +9,9 @@ import type { Notifications } from './notifications';
 import type { NodeRegistration } from './nodes';
 import { timing } from './timing';
 
+/** How long a duty that was given up may take to end its round, ms. */
+const roundEndMs = 3_000;
+
 interface Held {
   component: Component;
   epoch: number;
@@ -56,7 +59,7 @@ export class ComponentRunner implements Renewal {
   /** Gives every lease back (hand-over at once) and waits for the duties to end. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    await this.#loop;
+    await Promise.race([this.#loop, sleep(roundEndMs)]);
     await Promise.all([...this.#held.values()].map((held) => this.#giveUp(held, 'released')));
   }
 
@@ -158,6 +161,9 @@ export class ComponentRunner implements Renewal {
       epoch: held.epoch,
       signal: stop.signal,
       log,
+      progress: () => {
+        held.progressAt = this.#clock.monotonic();
+      },
       holds: () => !stop.signal.aborted && this.#clock.monotonic() < held.deadline,
       write: (work) =>
         retryTransient(
@@ -182,8 +188,9 @@ export class ComponentRunner implements Renewal {
 
   async #giveUp(held: Held, reason: string): Promise<void> {
     if (!this.#drop(held, reason)) return;
-    await releaseLease(this.#deps.connections.db, held.component.name, held.epoch, reason).catch((error: unknown) => this.#deps.log.debug('release-failed', { error: String(error) }));
-    await held.done;
+    const released = releaseLease(this.#deps.connections.db, held.component.name, held.epoch, reason).catch((error: unknown) => this.#deps.log.debug('release-failed', { error: String(error) }));
+    // A round that does not end cannot write any more and holds up nobody; nor does a database that does not answer.
+    await Promise.race([released.then(() => held.done), sleep(roundEndMs)]);
   }
 
   /** Ends acting here; true when it was acting. */

@@ -9,6 +9,8 @@ export interface ComponentContext {
   readonly log: Log;
   /** True while the local deadline has not passed: check before an effect outside the database. */
   holds(): boolean;
+  /** Says that a long round is getting on: one without progress costs the lease. */
+  progress(): void;
   /** A transaction that commits only while the lease is held at this epoch. */
   write<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
 }

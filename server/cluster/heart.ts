@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import type { Connections } from '../../db/client';
-import { systemClock, type Clock } from '../core/clock';
+import { sleep, systemClock, type Clock } from '../core/clock';
 import type { Log } from '../core/log';
 import { timing } from './timing';
 
@@ -64,7 +64,8 @@ export class Heart {
     this.#stopped = true;
     clearTimeout(this.#timer);
     await this.#beating?.catch(() => undefined);
-    await this.#client?.end().catch(() => undefined);
+    // A server that does not answer must not hold up the stop.
+    await Promise.race([this.#client?.end().catch(() => undefined), sleep(1_000)]);
     this.#client = undefined;
   }
 

@@ -1,4 +1,3 @@
-import type pg from 'pg';
 import type { Connections } from '../../db/client';
 import { sleep } from '../core/clock';
 import type { Log } from '../core/log';
@@ -13,7 +12,6 @@ export class Notifications {
   readonly #log: Log;
   readonly #subscribers = new Map<Channel, Set<(payload: string) => void>>(channels.map((channel) => [channel, new Set()]));
   readonly #stopping = new AbortController();
-  #client: pg.Client | undefined;
   #loop: Promise<void> | undefined;
 
   constructor(connections: Connections, log: Log) {
@@ -51,7 +49,6 @@ export class Notifications {
 
   async stop(): Promise<void> {
     this.#stopping.abort();
-    await this.#client?.end().catch(() => undefined);
     await this.#loop;
   }
 
@@ -68,18 +65,20 @@ export class Notifications {
 
   async #listen(): Promise<void> {
     const client = await this.#connections.dedicated();
-    this.#client = client;
     try {
       const ended = new Promise<void>((resolve) => {
         client.once('end', resolve);
         client.once('error', () => resolve());
+        if (this.#stopping.signal.aborted) resolve();
+        else this.#stopping.signal.addEventListener('abort', () => resolve(), { once: true });
       });
       client.on('notification', ({ channel, payload }) => this.#tell(channel as Channel, payload ?? ''));
-      await client.query(channels.map((channel) => `LISTEN ${channel}`).join('; '));
+      await Promise.race([client.query(channels.map((channel) => `LISTEN ${channel}`).join('; ')), ended]);
       for (const channel of channels) this.#tell(channel, '');
       await ended;
     } finally {
-      await client.end().catch(() => undefined);
+      // A server that does not answer must not hold up the stop.
+      await Promise.race([client.end().catch(() => undefined), sleep(1_000)]);
     }
   }
 

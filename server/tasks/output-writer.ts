@@ -30,9 +30,10 @@ export class OutputWriter {
     this.#onLost = rights.onLost;
   }
 
-  /** Appends now, whole or not at all: no death leaves half a line. Rejects with TaskLost when the attempt no longer owns the task. */
+  /** Appends now. Event lines are written whole or not at all: no death leaves half of one. Rejects with TaskLost when the attempt no longer owns the task. */
   append(stream: StreamName, text: string): Promise<void> {
-    return this.#queue.run(() => this.#write(stream, Buffer.from(text, 'utf8')));
+    const bytes = Buffer.from(text, 'utf8');
+    return this.#queue.run(() => (stream === 'event' ? this.#write(stream, bytes) : this.#writeChunks(stream, bytes)));
   }
 
   /** Appends soon; order within a stream is kept. */
@@ -53,9 +54,13 @@ export class OutputWriter {
       for (const stream of ['debug', 'cpi'] as const) {
         const bytes = Buffer.concat(this.#pending[stream].splice(0));
         this.#pendingBytes -= bytes.length;
-        for (let from = 0; from < bytes.length; from += chunkBytes) await this.#write(stream, bytes.subarray(from, from + chunkBytes));
+        await this.#writeChunks(stream, bytes);
       }
     });
+  }
+
+  async #writeChunks(stream: StreamName, bytes: Buffer): Promise<void> {
+    for (let from = 0; from < bytes.length; from += chunkBytes) await this.#write(stream, bytes.subarray(from, from + chunkBytes));
   }
 
   async #write(stream: StreamName, bytes: Buffer): Promise<void> {

@@ -10,7 +10,7 @@ import type { StreamName } from './task';
  * packed into the blobstore when the task has ended. A reader does not notice the packing.
  */
 
-/** Chunks of batched streams are at most this long, bytes. */
+/** Chunks are at most this long, bytes; only an event line may be longer. */
 export const chunkBytes = 64 * 1024;
 
 /**

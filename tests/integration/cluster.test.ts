@@ -1,9 +1,11 @@
+import { randomUUID } from 'node:crypto';
 import { sql } from 'drizzle-orm';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Component, ComponentContext } from '../../server/cluster/component';
 import { acquireLease, listLeaseHistory, listLeases, moveLease, pauseLease } from '../../server/cluster/leases';
 import { listNodes } from '../../server/cluster/nodes';
 import { sleep } from '../../server/core/clock';
+import { deferred } from '../../server/core/concurrency';
 import { startTestNode, testStore, type TestNode, type TestStore } from '../support/director-parts';
 
 let store: TestStore;
@@ -110,6 +112,28 @@ describe('a component', () => {
     const other = holder === a.node.id ? b : a;
     expect(await moveLease(db, 'duty', other.node.id)).toBe(true);
     await until(async () => (await holderOf('duty')) === other.node.id);
+  });
+
+  it('wanted by a node that died stays with whoever took it', async () => {
+    const log: { node: string; epoch: number }[] = [];
+    const a = await node('A', [duty('duty', log, 'A')]);
+    await until(async () => (await holderOf('duty')) === a.node.id);
+    await moveLease(store.connections.db, 'duty', randomUUID());
+    await until(() => log.some((entry) => entry.epoch > 1));
+    const epoch = log.at(-1)?.epoch;
+    await sleep(1_500);
+    expect(log.at(-1)).toEqual({ node: 'A', epoch });
+  });
+
+  it('that does not end its round does not hold up the stop of its node', async () => {
+    const stuck = deferred<void>();
+    const a = await node('A', [{ name: 'duty', intervalMs: 20, tick: () => stuck.promise }]);
+    await until(async () => (await holderOf('duty')) === a.node.id);
+    await until(() => a.runner.held().length > 0);
+    const before = performance.now();
+    await a.runner.stop();
+    expect(performance.now() - before).toBeLessThan(5_000);
+    stuck.resolve();
   });
 
   it('whose round fails goes on with the next one', async () => {

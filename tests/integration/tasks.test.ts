@@ -372,4 +372,23 @@ describe('output', () => {
     for await (const part of readOutput({ db: store.connections.db, blobstore: store.blobstore }, id, 'result', { start: 262_100, end: 262_300 })) middle.push(part);
     expect(Buffer.concat(middle).toString()).toBe(text.slice(262_100, 262_300));
   });
+
+  it('that cannot be packed does not keep that of other tasks from it', async () => {
+    const script: Script = async (ctx, payload) => {
+      await ctx.result(`${String(payload)}\n`);
+      return '';
+    };
+    const a = await node('A', script);
+    const broken = await enqueue({ payload: 'broken' });
+    await ended(broken.id);
+    await store.connections.db.execute(sql`UPDATE task_streams SET size = size + 10 WHERE task_id = ${broken.id} AND stream = 'result'`);
+    const whole = await enqueue({ payload: 'whole' });
+    await ended(whole.id);
+    await a.stop();
+    await node('B', script, { components: [createCompaction({ db: store.connections.db, blobstore: store.blobstore, delayMs: 0 })] });
+    for (let tries = 0; tries < 400 && !(await findStream(store.connections.db, whole.id, 'result'))?.packed; tries++) await sleep(20);
+    expect(await output(whole.id, 'result')).toBe('whole\n');
+    expect((await findStream(store.connections.db, whole.id, 'result'))?.packed).toBeDefined();
+    expect((await findStream(store.connections.db, broken.id, 'result'))?.packed).toBeUndefined();
+  });
 });
