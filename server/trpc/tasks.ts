@@ -106,11 +106,11 @@ export const tasksRouter = router({
   tail: teamProcedure
     .input(taskId.extend({ from: z.string(), lastEventId: z.string().nullish() }))
     .output(zAsyncIterable({ yield: tailMessage, tracked: true }))
-    .subscription(async function* ({ ctx, input, signal }) {
+    .subscription(async ({ ctx, input, signal }) => {
       const task = await getVisibleTask(ctx.deps.connections.db, input.id, ctx.may);
       const from = parseOffsets(input.lastEventId ?? input.from);
       requireStream(ctx.may, task, [...from.keys()]);
-      yield* followTask(ctx.deps, task.id, from, signal ?? new AbortController().signal);
+      return followTask(ctx.deps, task.id, from, signal ?? new AbortController().signal);
     }),
 
   /** Asks a task to stop at its next step. */

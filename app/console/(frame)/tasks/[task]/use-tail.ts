@@ -1,7 +1,7 @@
 'use client';
 
 import { useEffect, useRef, useState } from 'react';
-import { useTRPCClient } from '../../../_ui/api';
+import { isRefusal, useTRPCClient } from '../../../_ui/api';
 import type { StreamName } from './use-log';
 
 export interface TailOutput {
@@ -71,7 +71,9 @@ export function useTail({ taskId, enabled, offsets, streams, onOutput, onState }
           onConnectionStateChange: (state) => {
             if (state.state === 'connecting' && state.error) failed();
           },
-          onError: failed,
+          onError: (error) => {
+            if (!isRefusal(error)) failed();
+          },
           onComplete: () => {
             if (left) return;
             ended = true;
