@@ -60,9 +60,15 @@ function specOf(name: string, manifest: string | undefined): Hash {
 function checkTemplates(name: string, templates: unknown, files: ReadonlySet<string>): void {
   if (!isSet(templates)) return;
   if (!isHash(templates)) throw new DirectorError(code.jobInvalidArchive, `Job '${name}' has an invalid templates section: expected source file to destination`);
-  for (const source of Object.keys(templates)) {
+  for (const [source, destination] of Object.entries(templates)) {
+    if (!staysInside(destination)) throw new DirectorError(code.jobInvalidArchive, `Job '${name}' renders '${source}' to '${String(destination)}', which is not a path inside the job's directory`);
     if (!files.has(`templates/${source}`)) throw new DirectorError(code.jobMissingTemplateFile, `Missing template file '${source}' for job '${name}'`);
   }
+}
+
+function staysInside(destination: unknown): boolean {
+  if (typeof destination !== 'string' || destination === '' || destination.startsWith('/')) return false;
+  return !destination.split('/').includes('..');
 }
 
 function packagesOf(name: string, packages: unknown): string[] {

@@ -222,6 +222,7 @@ describe('refused uploads leave nothing behind', () => {
     ['a package that is no archive', () => buildRelease({ ...small, packages: [{ name: 'nginx', archive: gzipSync('no tar') }] }), 60000],
     ['a package that is cut off', async () => buildRelease({ ...small, packages: [{ name: 'nginx', archive: (await tgz([{ name: 'x', content: 'x'.repeat(9_000) }])).subarray(0, 60) }] }), 60000],
     ['a job without job.MF', () => buildRelease(job({ files: [{ name: 'monit', content: '' }] })), 80001],
+    ['a job that renders outside its directory', () => buildRelease(job({ files: [{ name: 'job.MF', content: 'name: web\ntemplates: {a.erb: ../../bin/a}' }, { name: 'monit', content: '' }, { name: 'templates/a.erb', content: '' }] })), 80000],
     ['a job without template', () => buildRelease(job({ files: [{ name: 'job.MF', content: 'name: web\ntemplates: {a.erb: a}' }, { name: 'monit', content: '' }] })), 80002],
     ['a job without monit', () => buildRelease(job({ files: [{ name: 'job.MF', content: 'name: web' }] })), 80004],
     ['a job of another name', () => buildRelease(job({ spec: { name: 'other' } })), 80016],
