@@ -4,9 +4,11 @@ import { code, DirectorError } from '../core/errors';
 import type { CompiledBuild, PackageRequirement, Plan, PlannedStemcell, RequirementKey } from '../plan/types';
 import { createCompiledPackage, findCompiledPackage, nextBuild } from '../releases/store';
 import type { TaskContext } from '../tasks/context';
+import { isInterruption } from '../tasks/interruption';
+import { mapPool } from '../core/concurrency';
 import { withWorkerNetworks, type WorkerNetworks } from './compilation-network';
 import type { DeployDeps } from './ports';
-import { createInstances, deleteInstanceRecord, listRecordedInstances, type InstanceRow, type VmRow } from './store';
+import { createInstances, deleteInstanceRecord, listRecordedInstances, releaseEarlierLocks, type InstanceRow, type VmRow } from './store';
 import { askState, createVm, deleteVm } from './vm-steps';
 
 /**
@@ -20,6 +22,8 @@ export async function compilePackages(ctx: TaskContext, deps: DeployDeps, plan: 
   const todo = plan.packages.filter((requirement) => !requirement.compiled);
   const preparing = ctx.stages.stage('Preparing package compilation', 1);
   if (todo.length > 0) await preparing.run('Finding packages to compile', async () => undefined);
+  // The lock of a package whose lost compilation was recorded last would keep other deploys waiting until this task's end.
+  if (ctx.attempt > 1) await ctx.write((tx) => releaseEarlierLocks(tx, ctx, { prefix: 'lock:compile:', keep: todo.map(lockName) }));
   if (todo.length === 0) {
     await deleteLeftoverWorkers(ctx, deps, deploymentId);
     return builds;
@@ -28,10 +32,17 @@ export async function compilePackages(ctx: TaskContext, deps: DeployDeps, plan: 
   try {
     await pool.adopt();
     await compileInOrder(ctx, deps, { plan, todo, builds, pool });
-  } finally {
-    await pool.deleteAll();
+  } catch (error) {
+    // Whoever goes on with the task goes on with the compilations that run.
+    if (!isInterruption(error)) await pool.deleteAll().catch((failure: unknown) => ctx.log.warn(`Compilation VMs are left: ${failure instanceof Error ? failure.message : String(failure)}`));
+    throw error;
   }
+  await pool.deleteAll();
   return builds;
+}
+
+function lockName({ package: pkg, stemcell }: PackageRequirement): string {
+  return `lock:compile:${pkg.id}:${stemcell.os}/${stemcell.version}`;
 }
 
 interface Compilation {
@@ -79,7 +90,7 @@ const sharedCompileWaitMs = 900_000;
 
 async function compileOne(ctx: TaskContext, deps: DeployDeps, { requirement, builds, pool }: OneCompilation): Promise<CompiledBuild> {
   const { package: pkg, stemcell } = requirement;
-  const unlock = await ctx.lock(`lock:compile:${pkg.id}:${stemcell.os}/${stemcell.version}`, sharedCompileWaitMs);
+  const unlock = await ctx.lock(lockName(requirement), sharedCompileWaitMs);
   try {
     const known = await findCompiledPackage(deps.db, { packageId: pkg.id, stemcellOs: stemcell.os, stemcellVersion: stemcell.version, dependencyKey: requirement.dependencyKey });
     if (known) return known;
@@ -140,7 +151,7 @@ class WorkerVms {
   async adopt(): Promise<void> {
     for (const { instance, vms } of await listRecordedInstances(this.#deps.db, this.#deploymentId)) {
       if (!instance.compilation) continue;
-      const vm = vms.find((candidate) => candidate.state === 'created' && candidate.cid !== null);
+      const vm = vms.find((candidate) => candidate.state === 'created' && candidate.cid !== null && candidate.permanentNatsCredentials);
       const alive = vm !== undefined && (await askState(this.#ctx, this.#deps, { id: vm.agentId, name: label(instance) }, 5_000)) !== undefined;
       const stemcellCid = stemcellOf(instance);
       if (!vm || vm.cid === null || !alive || stemcellCid === undefined) {
@@ -187,8 +198,8 @@ class WorkerVms {
 
   async deleteAll(): Promise<void> {
     const ctx = this.#ctx.uncancellable();
-    const rows = new Map((await listRecordedInstances(this.#deps.db, this.#deploymentId)).filter(({ instance }) => instance.compilation).map((row) => [row.instance.id, row]));
-    await Promise.all([...rows.values()].map(({ instance, vms }) => deleteWorker(ctx, this.#deps, instance, vms)));
+    const workers = (await listRecordedInstances(this.#deps.db, this.#deploymentId)).filter(({ instance }) => instance.compilation);
+    await mapPool(workers, this.#deps.settings.maxThreads, ({ instance, vms }) => deleteWorker(ctx, this.#deps, instance, vms));
     this.#all.clear();
     this.#idle = [];
   }

@@ -12,30 +12,26 @@ import { resolveUnfinishedVms } from './vm-steps';
  * cloudfoundry/bosh src/bosh-director/lib/bosh/director/jobs/delete_deployment.rb.
  */
 export async function deleteDeployment(ctx: TaskContext, deps: DeployDeps, order: { deployment: string; force: boolean }): Promise<void> {
-  const unlock = await ctx.lock(`lock:deployment:${order.deployment}`, deploymentLockWaitMs);
-  try {
-    const deployment = await findDeployment(deps.db, order.deployment);
-    if (!deployment) {
-      if (ctx.attempt > 1) return;
-      throw new DirectorError(code.deploymentNotFound, `Deployment '${order.deployment}' doesn't exist`);
-    }
-    await resolveUnfinishedVms(ctx, deps, deployment.id);
-    const instances = await listRecordedInstances(deps.db, deployment.id);
-    if (instances.some(({ instance }) => instance.ignore)) {
-      throw new DirectorError(code.deploymentIgnoredInstancesDeletion, `You are trying to delete deployment '${order.deployment}', which contains ignored instance(s). Operation not allowed.`);
-    }
-    await deleteInstances(ctx, deps, ctx.stages.stage('Deleting instances', instances.length), {
-      deletions: instances.map(({ instance, vms }) => ({ instance, vms, skipDrain: instance.compilation })),
-      options: { intent: { vm: 'delete', instance: 'delete', deployment: 'delete' }, maxInFlight: deps.settings.maxThreads, force: order.force },
-    });
-    const artifacts = ctx.stages.stage('Removing deployment artifacts', 3);
-    await artifacts.run('Detaching stemcells', async () => undefined);
-    await artifacts.run('Detaching releases', async () => undefined);
-    const properties = ctx.stages.stage('Deleting properties', 0);
-    await properties.run('Deleting dynamic disks', async () => undefined);
-    // Removing the record detaches stemcells, releases and configs in the same transaction.
-    await properties.run('Destroying deployment', () => ctx.write((tx) => deleteDeploymentRecord(tx, deployment.id)));
-  } finally {
-    await unlock().catch(() => undefined);
+  await ctx.lock(`lock:deployment:${order.deployment}`, deploymentLockWaitMs);
+  const deployment = await findDeployment(deps.db, order.deployment);
+  if (!deployment) {
+    if (ctx.attempt > 1) return;
+    throw new DirectorError(code.deploymentNotFound, `Deployment '${order.deployment}' doesn't exist`);
   }
+  await resolveUnfinishedVms(ctx, deps, deployment.id, order.force ? 'delete by force' : 'delete');
+  const instances = await listRecordedInstances(deps.db, deployment.id);
+  if (instances.some(({ instance }) => instance.ignore)) {
+    throw new DirectorError(code.deploymentIgnoredInstancesDeletion, `You are trying to delete deployment '${order.deployment}', which contains ignored instance(s). Operation not allowed.`);
+  }
+  await deleteInstances(ctx, deps, ctx.stages.stage('Deleting instances', instances.length), {
+    deletions: instances.map(({ instance, vms }) => ({ instance, vms, skipDrain: instance.compilation })),
+    options: { intent: { vm: 'delete', instance: 'delete', deployment: 'delete' }, maxInFlight: deps.settings.maxThreads, force: order.force },
+  });
+  const artifacts = ctx.stages.stage('Removing deployment artifacts', 3);
+  await artifacts.run('Detaching stemcells', async () => undefined);
+  await artifacts.run('Detaching releases', async () => undefined);
+  const properties = ctx.stages.stage('Deleting properties', 0);
+  await properties.run('Deleting dynamic disks', async () => undefined);
+  // Removing the record detaches stemcells, releases and configs in the same transaction.
+  await properties.run('Destroying deployment', () => ctx.write((tx) => deleteDeploymentRecord(tx, deployment.id)));
 }

@@ -2,8 +2,8 @@ import { mapPool } from '../core/concurrency';
 import type { Stage, TaskContext } from '../tasks/context';
 import { stopJobs, type StopIntent } from './agent-steps';
 import type { DeployDeps } from './ports';
-import { deleteInstanceRecord, type InstanceRow, type VmRow } from './store';
-import { deleteVm } from './vm-steps';
+import { deleteInstanceRecord, listArchives, type InstanceRow, type VmRow } from './store';
+import { deleteOrAbandonVm, deleteVm } from './vm-steps';
 
 export interface Deletion {
   instance: Pick<InstanceRow, 'id' | 'uuid' | 'job' | 'index' | 'state'>;
@@ -44,7 +44,9 @@ async function deleteInstance(ctx: TaskContext, deps: DeployDeps, deletion: Dele
     const agent = { id: active.agentId, name: `${instance.job}/${instance.uuid} (${instance.index})` };
     await tolerate(stopJobs(ctx, deps, agent, { intent: options.intent, drain: 'shutdown', spec: undefined, skipDrain: deletion.skipDrain }));
   }
-  for (const vm of vms) await tolerate(deleteVm(ctx, deps, vm));
-  const blobs = await ctx.write((tx) => deleteInstanceRecord(tx, instance.id));
-  for (const blob of blobs) await deps.blobstore.delete(blob);
+  for (const vm of vms) await (options.force ? deleteOrAbandonVm : deleteVm)(ctx, deps, vm);
+  const archives = await listArchives(deps.db, instance.id);
+  await ctx.fence();
+  for (const archive of archives) await deps.blobstore.delete(archive.blobstoreId);
+  await ctx.write((tx) => deleteInstanceRecord(tx, instance.id));
 }

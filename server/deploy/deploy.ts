@@ -7,6 +7,7 @@ import { buildPlan } from '../plan/build-plan';
 import { withCompiled, withRendered } from '../plan/changes';
 import type { CompleteInstancePlan, DeployRequest, Plan } from '../plan/types';
 import type { TaskContext } from '../tasks/context';
+import { isInterruption } from '../tasks/interruption';
 import { AddressTaken, bindPlan } from './bind';
 import { compilePackages } from './compile';
 import { asHash, loadPlanInput } from './load';
@@ -31,23 +32,20 @@ export const deploymentLockWaitMs = 10_000;
  * cloudfoundry/bosh src/bosh-director/lib/bosh/director/jobs/update_deployment.rb.
  */
 export async function deploy(ctx: TaskContext, deps: DeployDeps, order: DeployOrder): Promise<void> {
-  const unlock = await ctx.lock(`lock:deployment:${order.deployment}`, deploymentLockWaitMs);
-  try {
-    const deployment = await findDeployment(deps.db, order.deployment);
-    if (!deployment) throw new DirectorError(code.deploymentNotFound, `Deployment '${order.deployment}' doesn't exist`);
-    const manifest = asHash(parseYaml(order.manifestText), 'manifest');
-    const prepared = await prepare(ctx, deps, { ...order, deployment, manifest });
-    if (order.request.dryRun) return;
-    const builds = await compilePackages(ctx, deps, prepared.plan, deployment.id);
-    const plan = withCompiled(withRendered(prepared.plan, new Map([...prepared.rendered].map(([uuid, one]) => [uuid, one.hashes]))), builds);
-    // A later attempt sees no change where this one has converged everything, and must still run the scripts.
-    if (hasChanges(plan)) await ctx.remember(changedKey, true);
-    await updateGroups(ctx, deps, { plan, rendered: prepared.rendered, instanceIds: prepared.instanceIds });
-    await record(ctx, order, deployment, plan);
-    if (ctx.remembered(changedKey) === true) await runPostDeploy(ctx, deps, deployment);
-  } finally {
-    await unlock().catch(() => undefined);
-  }
+  // Freed with the task: an attempt that fails for the database's sake must not let another deploy in.
+  await ctx.lock(`lock:deployment:${order.deployment}`, deploymentLockWaitMs);
+  const deployment = await findDeployment(deps.db, order.deployment);
+  if (!deployment) throw new DirectorError(code.deploymentNotFound, `Deployment '${order.deployment}' doesn't exist`);
+  const manifest = asHash(parseYaml(order.manifestText), 'manifest');
+  const prepared = await prepare(ctx, deps, { ...order, deployment, manifest });
+  if (order.request.dryRun) return;
+  const builds = await compilePackages(ctx, deps, prepared.plan, deployment.id);
+  const plan = withCompiled(withRendered(prepared.plan, new Map([...prepared.rendered].map(([uuid, one]) => [uuid, one.hashes]))), builds);
+  // A later attempt sees no change where this one has converged everything, and must still run the scripts.
+  if (hasChanges(plan)) await ctx.remember(changedKey, true);
+  await updateGroups(ctx, deps, { plan, rendered: prepared.rendered, instanceIds: prepared.instanceIds });
+  await record(ctx, order, deployment, plan);
+  if (ctx.remembered(changedKey) === true) await runPostDeploy(ctx, deps, deployment);
 }
 
 const changedKey = 'deploy/changed';
@@ -72,7 +70,7 @@ async function prepare(ctx: TaskContext, deps: DeployDeps, order: DeployOrderFor
     const rendered = await stage.run('Rendering templates', () => renderPlan(ctx, deps, plan, new JobSourceCache(deps)));
     return { plan, rendered, instanceIds };
   } catch (error) {
-    if (!dryRun) await ctx.uncancellable().write((tx) => releaseUnusedAddresses(tx, order.deployment.id)).catch(() => undefined);
+    if (!dryRun && !isInterruption(error)) await ctx.uncancellable().write((tx) => releaseUnusedAddresses(tx, order.deployment.id)).catch(() => undefined);
     throw error;
   }
 }

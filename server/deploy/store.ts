@@ -1,4 +1,4 @@
-import { and, eq, inArray, isNull, sql } from 'drizzle-orm';
+import { and, eq, getTableColumns, inArray, isNull, sql, type SQL } from 'drizzle-orm';
 import type { Db, Tx } from '../../db/client';
 import * as t from '../../db/schema';
 
@@ -102,16 +102,22 @@ export async function reserveAddresses(tx: Tx, wishes: readonly AddressWish[], t
   return wishes.filter((wish) => holder.get(wish.address) !== wish.instanceId).map((wish) => wish.address);
 }
 
-/** Gives addresses of an instance back. */
+/** Gives addresses of an instance back, except those of an abandoned VM: they stay taken until that VM is gone. */
 export async function releaseAddresses(tx: Tx, instanceId: number, addresses: readonly string[]): Promise<void> {
-  if (addresses.length > 0) await tx.delete(t.ipAddresses).where(and(eq(t.ipAddresses.instanceId, instanceId), inArray(t.ipAddresses.address, [...addresses])));
+  if (addresses.length > 0) await dropAddresses(tx, and(eq(t.ipAddresses.instanceId, instanceId), inArray(t.ipAddresses.address, [...addresses])));
 }
 
-/** Gives back the addresses of instances of this deployment that have no VM: what a failed planning leaves. */
+async function dropAddresses(tx: Tx, which: SQL | undefined): Promise<void> {
+  const abandoned = sql`EXISTS (SELECT 1 FROM vms v WHERE v.id = ${t.ipAddresses.vmId} AND v.instance_id IS NULL)`;
+  await tx.update(t.ipAddresses).set({ instanceId: null }).where(and(which, abandoned));
+  await tx.delete(t.ipAddresses).where(which);
+}
+
+/** Gives back the addresses of instances of this deployment that have no VM, not even an abandoned one: what a failed planning leaves. */
 export async function releaseUnusedAddresses(tx: Tx, deploymentId: number): Promise<void> {
   await tx.execute(sql`
     DELETE FROM ip_addresses a USING instances i WHERE a.instance_id = i.id AND i.deployment_id = ${deploymentId}
-      AND a.orphaned_vm_id IS NULL AND NOT EXISTS (SELECT 1 FROM vms v WHERE v.instance_id = i.id)`);
+      AND a.orphaned_vm_id IS NULL AND a.vm_id IS NULL AND NOT EXISTS (SELECT 1 FROM vms v WHERE v.instance_id = i.id)`);
 }
 
 export interface VmIntent {
@@ -148,24 +154,26 @@ export async function markVmDeleting(tx: Tx, vmId: number): Promise<void> {
   await tx.update(t.vms).set({ state: 'deleting', active: false }).where(eq(t.vms.id, vmId));
 }
 
-/** Nobody's VM from here on: its instance may get another; the sweep deals with what may exist in the cloud. */
-export async function abandonVm(tx: Tx, vmId: number): Promise<void> {
-  await tx.update(t.vms).set({ state: 'deleting', active: false, instanceId: null, createdAt: sql`now()` }).where(eq(t.vms.id, vmId));
-  await tx.update(t.ipAddresses).set({ vmId: null }).where(eq(t.ipAddresses.vmId, vmId));
+/**
+ * Nobody's VM from here on: its instance may get another, at the same addresses; the sweep deals with what may exist in the cloud,
+ * and until it has, nobody else gets its addresses.
+ */
+export async function abandonVm(tx: Tx, vmId: number, cid?: string): Promise<void> {
+  await tx.update(t.vms).set({ state: 'deleting', active: false, instanceId: null, createdAt: sql`now()`, ...(cid === undefined ? {} : { cid }) }).where(eq(t.vms.id, vmId));
 }
 
-/** Forgets a VM; its instance keeps the addresses. */
+/** Forgets a VM; its instance, if there still is one, keeps the addresses. */
 export async function deleteVmRecord(tx: Tx, vmId: number): Promise<void> {
+  await tx.delete(t.ipAddresses).where(and(eq(t.ipAddresses.vmId, vmId), isNull(t.ipAddresses.instanceId)));
   await tx.update(t.ipAddresses).set({ vmId: null }).where(eq(t.ipAddresses.vmId, vmId));
   await tx.delete(t.vms).where(eq(t.vms.id, vmId));
 }
 
-/** Forgets an instance that has no VM any more, with its addresses. Blob ids of its rendered templates are returned for deletion. */
-export async function deleteInstanceRecord(tx: Tx, instanceId: number): Promise<string[]> {
-  const archives = await tx.delete(t.renderedTemplatesArchives).where(eq(t.renderedTemplatesArchives.instanceId, instanceId)).returning({ blobId: t.renderedTemplatesArchives.blobstoreId });
-  await tx.delete(t.ipAddresses).where(eq(t.ipAddresses.instanceId, instanceId));
+/** Forgets an instance that has no VM any more, with its addresses. The blobs of its rendered templates must be gone: nobody knows them afterwards. */
+export async function deleteInstanceRecord(tx: Tx, instanceId: number): Promise<void> {
+  await tx.delete(t.renderedTemplatesArchives).where(eq(t.renderedTemplatesArchives.instanceId, instanceId));
+  await dropAddresses(tx, eq(t.ipAddresses.instanceId, instanceId));
   await tx.delete(t.instances).where(eq(t.instances.id, instanceId));
-  return archives.map((archive) => archive.blobId);
 }
 
 /** Templates last delivered to an instance, newest first. */
@@ -194,13 +202,9 @@ export async function updateRenderInput(tx: Tx, archiveId: number, input: { inpu
   await tx.update(t.renderedTemplatesArchives).set(input).where(eq(t.renderedTemplatesArchives.id, archiveId));
 }
 
-/** Drops all but the given archive; returns the dropped blobs. */
-export async function dropOtherArchives(tx: Tx, instanceId: number, keepBlobId: string): Promise<string[]> {
-  const rows = await tx
-    .delete(t.renderedTemplatesArchives)
-    .where(and(eq(t.renderedTemplatesArchives.instanceId, instanceId), sql`blobstore_id <> ${keepBlobId}`))
-    .returning({ blobId: t.renderedTemplatesArchives.blobstoreId });
-  return rows.map((row) => row.blobId);
+/** Forgets archives whose blobs are gone. */
+export async function deleteArchives(tx: Tx, ids: readonly number[]): Promise<void> {
+  if (ids.length > 0) await tx.delete(t.renderedTemplatesArchives).where(inArray(t.renderedTemplatesArchives.id, [...ids]));
 }
 
 /** Notes, while binding, that the deployment uses these; nothing is removed until the deploy has succeeded. */
@@ -233,13 +237,13 @@ export async function deleteDeploymentRecord(tx: Tx, deploymentId: number): Prom
   await tx.delete(t.deployments).where(eq(t.deployments.id, deploymentId));
 }
 
-/** VMs that other tasks' attempts left without a decision: creating or deleting, of no live attempt. */
+/** VMs that other attempts left without a decision: creating, deleting, or made without ever getting their settings; of no live attempt. */
 export async function listUnfinishedVms(db: Db, deploymentId: number, now: { taskId: number; epoch: number }): Promise<{ vm: VmRow; instance: InstanceRow }[]> {
   return db
     .select({ vm: t.vms, instance: t.instances })
     .from(t.vms)
     .innerJoin(t.instances, eq(t.vms.instanceId, t.instances.id))
-    .where(and(eq(t.instances.deploymentId, deploymentId), sql`(${t.vms.state} = 'deleting' OR (${t.vms.state} = 'creating' AND NOT (${t.vms.taskId} = ${now.taskId} AND ${t.vms.epoch} = ${now.epoch})))`));
+    .where(and(eq(t.instances.deploymentId, deploymentId), sql`(${t.vms.state} = 'deleting' OR ((${t.vms.state} = 'creating' OR NOT ${t.vms.permanentNatsCredentials}) AND NOT (${t.vms.taskId} = ${now.taskId} AND ${t.vms.epoch} = ${now.epoch})))`));
 }
 
 /** Contents of configs by id, and the newest of a type for a deployment's teams. */
@@ -248,7 +252,21 @@ export async function readConfigs(db: Db, ids: readonly number[]): Promise<{ id:
   return db.select({ id: t.configs.id, type: t.configs.type, name: t.configs.name, content: t.configs.content }).from(t.configs).where(inArray(t.configs.id, [...ids])).orderBy(t.configs.name);
 }
 
-/** VMs that no instance has any more and that may exist in the cloud. */
-export async function listAbandonedVms(db: Db): Promise<VmRow[]> {
-  return db.select().from(t.vms).where(and(isNull(t.vms.instanceId), eq(t.vms.state, 'deleting'))).orderBy(t.vms.id);
+/** A VM that no instance has any more and that may exist in the cloud; `abandonedMs` ago by the database's clock. */
+export type AbandonedVm = VmRow & { abandonedMs: number };
+
+export async function listAbandonedVms(db: Db): Promise<AbandonedVm[]> {
+  return db
+    .select({ ...getTableColumns(t.vms), abandonedMs: sql<number>`(extract(epoch FROM now() - ${t.vms.createdAt}) * 1000)::float8` })
+    .from(t.vms)
+    .where(and(isNull(t.vms.instanceId), eq(t.vms.state, 'deleting')))
+    .orderBy(t.vms.id);
+}
+
+/** Frees the locks with that prefix which earlier attempts of the task took and this one will not take again. */
+export async function releaseEarlierLocks(tx: Tx, owner: { taskId: number; epoch: number }, locks: { prefix: string; keep: readonly string[] }): Promise<void> {
+  await tx.execute(sql`
+    WITH freed AS (
+      DELETE FROM locks WHERE task_id = ${owner.taskId} AND epoch < ${owner.epoch} AND starts_with(name, ${locks.prefix}) AND name <> ALL(${sql.param([...locks.keep])}::text[]) RETURNING name)
+    SELECT pg_notify('locks', name) FROM freed`);
 }

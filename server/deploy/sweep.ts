@@ -11,6 +11,9 @@ import { sweepVm } from './vm-steps';
 /** Type of the task that `createSweeper` enqueues. */
 export const sweepType = 'sweep_abandoned_vms';
 
+/** What a sweep could not clean up is left to people for so long, ms. */
+const sweepAgainMs = 300_000;
+
 /** Component: sees to it that VMs which a lost attempt may have left in the cloud are looked for and deleted. */
 export function createSweeper(db: Database): Component {
   return {
@@ -19,7 +22,10 @@ export function createSweeper(db: Database): Component {
     async tick(ctx) {
       if ((await listAbandonedVms(db)).length === 0) return;
       await ctx.write(async (tx) => {
-        const { rows } = await tx.execute(sql`SELECT 1 FROM tasks WHERE type = ${sweepType} AND state IN ('queued', 'processing', 'cancelling') LIMIT 1`);
+        const { rows } = await tx.execute(sql`
+          SELECT 1 FROM tasks s WHERE s.type = ${sweepType} AND (s.state IN ('queued', 'processing', 'cancelling')
+            OR (s.finished_at > now() - make_interval(secs => ${sweepAgainMs / 1000})
+              AND NOT EXISTS (SELECT 1 FROM vms v WHERE v.instance_id IS NULL AND v.state = 'deleting' AND v.created_at > s.finished_at))) LIMIT 1`);
         if (rows.length === 0) await enqueueTask(tx, { type: sweepType, lane: 'normal', description: 'clean up VMs of lost attempts', user: 'scheduler', payload: {} });
       });
     },

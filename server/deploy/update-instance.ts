@@ -4,14 +4,15 @@ import { recordEvent } from '../events/store';
 import { instanceLabel, instanceName, type ApplySpec, type FullSpec, type RenderedTemplatesArchive } from '../instances/instance';
 import { applySpec, fullSpec, initialApplySpec, specOfNewVm } from '../plan/specs';
 import type { CompleteInstancePlan, Plan } from '../plan/types';
-import { isTaskLost, type StageProgress, type TaskContext } from '../tasks/context';
+import type { StageProgress, TaskContext } from '../tasks/context';
+import { isInterruption } from '../tasks/interruption';
 import { createArchive } from '../templates/archive';
 import { archiveEntries } from '../templates/instance';
 import { startJobs, stopJobs, watchWindow } from './agent-steps';
 import type { AgentTarget } from '../agents/agent';
 import type { DeployDeps } from './ports';
 import type { RenderedInstance } from './render-plan';
-import { createArchive as recordArchive, dropOtherArchives, listArchives, releaseAddresses, updateInstance, updateRenderInput } from './store';
+import { createArchive as recordArchive, deleteArchives, listArchives, releaseAddresses, updateInstance, updateRenderInput } from './store';
 import { createVm, deleteVm, updateAgentSettings } from './vm-steps';
 
 /** What the update of one instance works on. */
@@ -51,7 +52,11 @@ export async function convergeInstance(ctx: TaskContext, deps: DeployDeps, updat
   try {
     await converge(ctx, deps, update, progress);
   } catch (error) {
-    if (!isTaskLost(error)) await ctx.uncancellable().write((tx) => recordEvent(tx, { ...event, parentId, error: describeError(error).message }));
+    if (!isInterruption(error)) {
+      // What went wrong matters more than its record.
+      const message = describeError(error).message.replaceAll('\u0000', '');
+      await ctx.uncancellable().write((tx) => recordEvent(tx, { ...event, parentId, error: message })).catch((failure: unknown) => ctx.log.warn(`The event was not recorded: ${String(failure)}`));
+    }
     throw error;
   }
   await ctx.write((tx) => recordEvent(tx, { ...event, parentId }));
@@ -178,12 +183,17 @@ async function sendTemplates(ctx: TaskContext, deps: DeployDeps, { instance }: I
 
 async function finish(ctx: TaskContext, deps: DeployDeps, update: InstanceUpdate, done: { spec: FullSpec | undefined; archive: RenderedTemplatesArchive | undefined }): Promise<void> {
   const { instance, instanceId } = update;
-  const dropped = await ctx.write(async (tx) => {
+  await ctx.write(async (tx) => {
     await releaseAddresses(tx, instanceId, instance.reservations.release.map((reservation) => reservation.address));
     await updateInstance(tx, instanceId, { state: instance.desiredState, updateCompleted: true, ...(done.spec ? { spec: { ...done.spec } } : {}) });
-    return done.spec && done.archive ? dropOtherArchives(tx, instanceId, done.archive.blobstore_id) : [];
   });
-  for (const blobId of dropped) await deps.blobstore.delete(blobId);
+  if (!done.spec || !done.archive) return;
+  const current = done.archive.blobstore_id;
+  const others = (await listArchives(deps.db, instanceId)).filter((archive) => archive.blobstoreId !== current);
+  if (others.length === 0) return;
+  await ctx.fence();
+  for (const archive of others) await deps.blobstore.delete(archive.blobstoreId);
+  await ctx.write((tx) => deleteArchives(tx, others.map((archive) => archive.id)));
 }
 
 /** Tags changed and nothing else: only the cloud is told. */

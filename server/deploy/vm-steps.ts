@@ -1,12 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { abortReason, sleep } from '../core/clock';
 import { recordEvent } from '../events/store';
+import { mapPool } from '../core/concurrency';
 import { isCpiError } from '../cpi/errors';
 import type { NetworkSettings } from '../instances/instance';
 import { isTaskCancelled, isTaskLost, type TaskContext } from '../tasks/context';
+import { isInterruption } from '../tasks/interruption';
 import { callerWithoutTask, type AgentState, type AgentTarget } from '../agents/agent';
 import type { DeployDeps } from './ports';
-import { abandonVm, completeVm, createVmIntent, deleteVmRecord, listAbandonedVms, listUnfinishedVms, markVmDeleting, updateVm, type VmRow } from './store';
+import { abandonVm, completeVm, createVmIntent, deleteVmRecord, listAbandonedVms, listUnfinishedVms, markVmDeleting, updateVm, type AbandonedVm, type InstanceRow, type VmRow } from './store';
 
 /**
  * VMs, so that none is ever lost from sight: a record (state `creating`) is committed before `create_vm` and completed after it.
@@ -14,7 +16,7 @@ import { abandonVm, completeVm, createVmIntent, deleteVmRecord, listAbandonedVms
  *   died before the CPI was called      → nothing exists; the record is abandoned and swept away
  *   died while the CPI ran, or after it → the VM exists or will soon; the abandoned record names its agent: the sweep
  *                                         finds it (by the agent's own word, or by the cid that many CPIs derive) and deletes it
- *   died after the record was completed → the VM is the instance's; the next attempt goes on with it
+ *   died after the record was completed → the VM is the instance's; the next attempt goes on with it, if its agent answers
  */
 export interface VmOrder {
   instanceId: number;
@@ -50,7 +52,7 @@ export async function createVm(ctx: TaskContext, deps: DeployDeps, order: VmOrde
     await updateAgentSettings(ctx, deps, created);
     return created;
   } catch (error) {
-    if (!isTaskLost(error)) await deleteVm(ctx.uncancellable(), deps, { id: created.vmId, cid: created.cid, stemcellApiVersion: order.stemcell.apiVersion });
+    if (!isInterruption(error)) await deleteVm(ctx.uncancellable(), deps, { id: created.vmId, cid: created.cid, stemcellApiVersion: order.stemcell.apiVersion });
     throw error;
   }
 }
@@ -63,20 +65,22 @@ async function callCreateVm(ctx: TaskContext, deps: DeployDeps, order: VmOrder):
       createVmIntent(tx, { instanceId: order.instanceId, agentId, cpi: '', az: order.az, networks: order.networks, stemcellApiVersion: order.stemcell.apiVersion, taskId: ctx.taskId, epoch: ctx.epoch }),
     );
     await deps.nats.awaitAuthorised(ctx);
+    let cid: string | undefined;
     try {
-      const cid = await deps.cpi.createVm(ctx, {
+      const made = await deps.cpi.createVm(ctx, {
         agentId, stemcellCid: order.stemcell.cid, stemcellApiVersion: order.stemcell.apiVersion, cloudProperties: order.cloudProperties, networks: order.networks, env,
       });
+      cid = made;
       await ctx.write(async (tx) => {
         // Its settings are noted when the agent has got them: dying before that leaves a change for the next plan to see.
-        await completeVm(tx, vmId, cid);
-        await recordEvent(tx, { user: ctx.user, action: 'create', objectType: 'vm', objectName: cid, taskId: ctx.taskId, deployment: order.deployment, instance: order.metadata.name });
+        await completeVm(tx, vmId, made);
+        await recordEvent(tx, { user: ctx.user, action: 'create', objectType: 'vm', objectName: made, taskId: ctx.taskId, deployment: order.deployment, instance: order.metadata.name });
       });
-      return { vmId, cid, agent: { id: agentId, name: order.label } };
+      return { vmId, cid: made, agent: { id: agentId, name: order.label } };
     } catch (error) {
       if (isTaskLost(error)) throw error;
-      // The CPI says that there is no VM; should it be wrong, the sweep finds it.
-      await ctx.uncancellable().write((tx) => abandonVm(tx, vmId));
+      // The CPI says that there is no VM (should it be wrong, the sweep finds it), or there is one that could not be recorded.
+      await ctx.uncancellable().write((tx) => abandonVm(tx, vmId, cid));
       if (isTaskCancelled(error) || attempt >= deps.settings.maxVmCreateTries || !(await clearedTheWay(ctx, deps))) throw error;
     }
   }
@@ -139,15 +143,46 @@ export async function deleteVm(ctx: TaskContext, deps: DeployDeps, vm: { id: num
   });
 }
 
+/** The same for deletions that go on whatever the cloud says: the sweep tries again. */
+export async function deleteOrAbandonVm(ctx: TaskContext, deps: DeployDeps, vm: { id: number; cid: string | null; stemcellApiVersion: number | null }): Promise<void> {
+  try {
+    await deleteVm(ctx, deps, vm);
+  } catch (error) {
+    if (ctx.signal.aborted || isInterruption(error)) throw error;
+    ctx.log.warn(`VM ${vm.cid ?? vm.id} could not be deleted and will be tried again: ${error instanceof Error ? error.message : String(error)}`);
+    await ctx.write((tx) => abandonVm(tx, vm.id));
+  }
+}
+
+/** What becomes of VMs that exist and whose agents have not been heard of; by force: as `deleteOrAbandonVm`. */
+type Unheard = 'keep' | 'delete' | 'delete by force';
+
 /** Decides about every VM that earlier attempts left open in this deployment, before anything is planned. */
-export async function resolveUnfinishedVms(ctx: TaskContext, deps: DeployDeps, deploymentId: number): Promise<void> {
-  for (const { vm, instance } of await listUnfinishedVms(deps.db, deploymentId, ctx)) {
-    ctx.log.info(`VM ${vm.cid ?? `of agent ${vm.agentId}`} for '${instance.job}/${instance.uuid}' was left in state ${vm.state}`);
-    if (vm.cid !== null) await deleteVm(ctx, deps, vm);
-    else {
-      await ctx.write((tx) => abandonVm(tx, vm.id));
-      await sweepVm(ctx, deps, vm);
-    }
+export async function resolveUnfinishedVms(ctx: TaskContext, deps: DeployDeps, deploymentId: number, unheard: Unheard = 'keep'): Promise<void> {
+  const unfinished = await listUnfinishedVms(deps.db, deploymentId, ctx);
+  await mapPool(unfinished, deps.settings.maxThreads, ({ vm, instance }) => resolveVm(ctx, deps, { vm, instance, unheard }));
+}
+
+async function resolveVm(ctx: TaskContext, deps: DeployDeps, { vm, instance, unheard }: { vm: VmRow; instance: InstanceRow; unheard: Unheard }): Promise<void> {
+  ctx.log.info(`VM ${vm.cid ?? `of agent ${vm.agentId}`} for '${instance.job}/${instance.uuid}' was left in state ${vm.state}`);
+  if (vm.cid === null) {
+    await ctx.write((tx) => abandonVm(tx, vm.id));
+    await sweepVm(ctx, deps, { ...vm, abandonedMs: 0 });
+    return;
+  }
+  if (unheard === 'keep' && vm.state === 'created' && (await becomesReady(ctx, deps, { id: vm.agentId, name: `${instance.job}/${instance.uuid} (${instance.index})`, cid: vm.cid }))) return;
+  await (unheard === 'delete by force' ? deleteOrAbandonVm : deleteVm)(ctx, deps, vm);
+}
+
+/** Waits for an agent that nobody has heard of yet as long as a creation would have; false when it does not come. */
+async function becomesReady(ctx: TaskContext, deps: DeployDeps, agent: AgentTarget): Promise<boolean> {
+  try {
+    await deps.agents.waitUntilReady(agent, deps.settings.agentWaitTimeoutMs, ctx);
+    return true;
+  } catch (error) {
+    if (ctx.signal.aborted || isInterruption(error)) throw error;
+    ctx.log.warn(`The agent of '${agent.name}' does not answer: ${error instanceof Error ? error.message : String(error)}`);
+    return false;
   }
 }
 
@@ -170,31 +205,45 @@ function vmNameIn(state: AgentState | undefined): string | undefined {
 const watchAbandonedMs = 120_000;
 
 /**
- * Looks for the VM of an abandoned record and deletes it. A VM that does not appear in time is forgotten; one that answers
- * and cannot be found in the cloud stays recorded and is reported each time.
+ * Looks for the VM of an abandoned record and deletes it. A VM that does not appear in time is forgotten; one that the cloud does
+ * not delete, or that answers and cannot be found in the cloud, stays recorded and is reported each time.
  */
-export async function sweepVm(ctx: TaskContext, deps: DeployDeps, vm: VmRow): Promise<'deleted' | 'waiting' | 'forgotten' | 'leaked'> {
-  const state = vm.cid === null ? await askState(ctx, deps, { id: vm.agentId, name: `VM of agent ${vm.agentId}` }, 1_500) : undefined;
-  const named = vmNameIn(state);
-  const candidates = vm.cid === null ? [...new Set([named ?? `vm-${vm.agentId}`, `vm-${vm.agentId}`])] : [vm.cid];
-  for (const cid of candidates) {
-    if (vm.cid === null && !(await deletedGuess(ctx, deps, { cid, apiVersion: vm.stemcellApiVersion }))) continue;
-    if (vm.cid !== null) await deps.cpi.deleteVm(ctx, cid, vm.stemcellApiVersion);
-    await ctx.write((tx) => deleteVmRecord(tx, vm.id));
-    ctx.log.info(`Deleted VM ${cid}, left by a lost attempt`);
+export async function sweepVm(ctx: TaskContext, deps: DeployDeps, vm: AbandonedVm): Promise<'deleted' | 'waiting' | 'forgotten' | 'leaked'> {
+  if (vm.cid !== null) return sweepKnownVm(ctx, deps, { ...vm, cid: vm.cid });
+  const state = await askState(ctx, deps, { id: vm.agentId, name: `VM of agent ${vm.agentId}` }, 1_500);
+  for (const cid of new Set([vmNameIn(state) ?? `vm-${vm.agentId}`, `vm-${vm.agentId}`])) {
+    if (!(await deletedGuess(ctx, deps, { cid, apiVersion: vm.stemcellApiVersion }))) continue;
+    await forgetSwept(ctx, vm, cid);
     return 'deleted';
   }
   if (state) {
     await ctx.stages.warning(`A VM with agent '${vm.agentId}' is running, but no record has its cloud ID: delete it in the cloud by hand`);
     return 'leaked';
   }
-  if (ctx.clock.now() - vm.createdAt.getTime() < watchAbandonedMs) return 'waiting';
+  if (vm.abandonedMs < watchAbandonedMs) return 'waiting';
   await ctx.stages.warning(`The cloud was asked for a VM with agent '${vm.agentId}' and it never appeared; should the cloud have made it, delete it there by hand`);
   await ctx.write(async (tx) => {
     await deleteVmRecord(tx, vm.id);
     await recordEvent(tx, { user: ctx.user, action: 'delete', objectType: 'vm', taskId: ctx.taskId, error: `VM of agent ${vm.agentId} never appeared`, context: { agent_id: vm.agentId, az: vm.az } });
   });
   return 'forgotten';
+}
+
+async function sweepKnownVm(ctx: TaskContext, deps: DeployDeps, vm: AbandonedVm & { cid: string }): Promise<'deleted' | 'leaked'> {
+  try {
+    await deps.cpi.deleteVm(ctx, vm.cid, vm.stemcellApiVersion);
+  } catch (error) {
+    if (!isCpiError(error)) throw error;
+    await ctx.stages.warning(`VM '${vm.cid}', which no instance has any more, could not be deleted: ${error.message}`);
+    return 'leaked';
+  }
+  await forgetSwept(ctx, vm, vm.cid);
+  return 'deleted';
+}
+
+async function forgetSwept(ctx: TaskContext, vm: AbandonedVm, cid: string): Promise<void> {
+  await ctx.write((tx) => deleteVmRecord(tx, vm.id));
+  ctx.log.info(`Deleted VM ${cid}, left by a lost attempt`);
 }
 
 /** Deletes the VM of a cid that is only guessed; true when it was there. Clouds may refuse ids that they could not have given. */
