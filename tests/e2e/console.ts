@@ -51,8 +51,10 @@ async function signIn(page: Page, system: System): Promise<void> {
 /** Starts a deploy and returns its task; one that waits `watchMs` at each instance can be watched. */
 export async function startDeploy(system: System, options: Partial<HelloManifestOptions> & { name: string; watchMs?: number }): Promise<number> {
   const { watchMs = 1_000, ...hello } = options;
+  // Another greeting each time, so that a deployment of an earlier run changes too.
+  const greeting = `Hello at ${new Date().toISOString()}`;
   const watch = `${watchMs}-${watchMs + 30_000}`;
-  const manifest = { ...helloManifest({ node: process.execPath, port: 18_400, ...hello }), update: { canaries: 1, max_in_flight: 1, canary_watch_time: watch, update_watch_time: watch } };
+  const manifest = { ...helloManifest({ node: process.execPath, port: 18_400, greeting, ...hello }), update: { canaries: 1, max_in_flight: 1, canary_watch_time: watch, update_watch_time: watch } };
   return system.cli.start('POST', '/deployments', { contentType: 'text/yaml', body: stringify(manifest) });
 }
 

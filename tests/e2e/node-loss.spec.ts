@@ -8,7 +8,7 @@ function killNode(system: System, name: string): void {
 
 test('a page lives on when the node that serves it is killed, and so does the deploy that it shows', async ({ page, system }) => {
   test.setTimeout(180_000);
-  const task = await startDeploy(system, { name: 'e2e-loss', port: 18_420, instances: 3, watchMs: 6_000 });
+  const task = await startDeploy(system, { name: 'e2e-loss', port: 18_420, instances: 3, watchMs: 4_000 });
   await page.goto(`/console/tasks/${task}`);
   const log = page.getByRole('log');
   await expect(log.getByText(/Updating instance|Creating missing vms/).first()).toBeVisible({ timeout: 30_000 });
