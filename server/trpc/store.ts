@@ -309,3 +309,52 @@ export async function listStemcellRows(db: Db): Promise<StemcellRow[]> {
     name: row.name, version: row.version, operatingSystem: row.operating_system, cid: row.cid ?? undefined, cpi: row.cpi, apiVersion: row.api_version ?? undefined, createdAt: instant(row.created_at), usedBy: row.used_by,
   }));
 }
+
+export interface OperationRow {
+  id: number;
+  at: Date;
+  endedAt: Date | undefined;
+  user: string;
+  action: string;
+  objectType: string;
+  objectName: string | undefined;
+  error: string | undefined;
+  taskId: number | undefined;
+  deployment: string | undefined;
+  /** Its task is still at work. */
+  running: boolean;
+}
+
+interface OperationSql extends Record<string, unknown> {
+  id: number;
+  at: string;
+  ended_at: string | null;
+  username: string;
+  action: string;
+  object_type: string;
+  object_name: string | null;
+  error: string | null;
+  task_id: number | null;
+  deployment: string | null;
+  running: boolean;
+}
+
+/** What people and schedules have done, newest first: starts of the audit trail with their ends, without the single instances and VMs. */
+export async function listOperations(db: Db, filter: { deployment?: string | undefined; deployments?: readonly string[] | undefined; beforeId?: number | undefined; limit: number }): Promise<OperationRow[]> {
+  const conditions = [
+    sql`e.parent_id IS NULL AND e.object_type NOT IN ('instance', 'vm', 'disk')`,
+    ...(filter.deployment === undefined ? [] : [sql`e.deployment = ${filter.deployment}`]),
+    ...(filter.deployments ? [sql`e.deployment = ANY(${textArray(filter.deployments)})`] : []),
+    ...(filter.beforeId === undefined ? [] : [sql`e.id < ${filter.beforeId}`]),
+  ];
+  const { rows } = await db.execute<OperationSql>(sql`
+    SELECT e.id, e.at, x.at AS ended_at, e.username, e.action, e.object_type, COALESCE(x.object_name, e.object_name) AS object_name, COALESCE(e.error, x.error) AS error, e.task_id, e.deployment,
+      x.id IS NULL AND EXISTS (SELECT 1 FROM tasks t WHERE t.id = e.task_id AND t.state IN ('queued', 'processing', 'cancelling')) AS running
+    FROM (SELECT * FROM events e ${where(conditions)} ORDER BY e.id DESC LIMIT ${filter.limit}) e
+    LEFT JOIN LATERAL (SELECT id, at, object_name, error FROM events x WHERE x.task_id = e.task_id AND x.parent_id = e.id ORDER BY x.id DESC LIMIT 1) x ON true
+    ORDER BY e.id DESC`);
+  return rows.map((row) => ({
+    id: row.id, at: instant(row.at), endedAt: instantOrUndefined(row.ended_at), user: row.username, action: row.action, objectType: row.object_type, objectName: row.object_name ?? undefined,
+    error: row.error ?? undefined, taskId: row.task_id ?? undefined, deployment: row.deployment ?? undefined, running: row.running,
+  }));
+}

@@ -3,7 +3,7 @@ import type { Instance, StageStep, TaskState } from './api';
 
 export type Tone = 'ok' | 'work' | 'look' | 'fail' | 'off';
 
-interface Look {
+export interface Look {
   icon: LucideIcon;
   word: string;
   tone: Tone;
