@@ -31,7 +31,7 @@ export function Frame({ children }: { children: ReactNode }) {
             </div>
             <StaleBanner />
             <main id="content" tabIndex={-1} className="relative min-h-0 flex-1 overflow-y-auto px-4 pt-5 pb-10 outline-none sm:px-6">
-              <div className="h-full max-w-[1760px]">
+              <div className="h-full max-w-[2200px]">
                 <Gate>{children}</Gate>
               </div>
             </main>

@@ -69,7 +69,7 @@ function Change({ event }: { event: Operation }) {
         <Status look={outcome} />
       </td>
       <td className="w-full max-w-0 truncate" title={event.error}>
-        {event.action} {event.objectType.replaceAll('-', ' ')}{' '}
+        {event.action} {event.objectType.replaceAll(/[-_/]/g, ' ')}{' '}
         {exists ? (
           <Link className="link in-text" href={`/console/deployments/${encodeURIComponent(object)}`}>
             {object}

@@ -31,6 +31,7 @@ export function TaskList() {
   const query = useQuery(trpc.tasks.list.queryOptions(filter, { refetchInterval: 2_000, placeholderData: keepPreviousData }));
   const shown = useHeldRows(query.data?.tasks, JSON.stringify(filter), query.isPlaceholderData);
   const next = query.data?.nextBeforeId;
+  const filtered = Object.values(filter).some((value) => value !== undefined);
   return (
     <>
       <TaskFilters />
@@ -42,7 +43,7 @@ export function TaskList() {
             </button>
           )}
         </div>
-        {query.data === undefined ? query.error ? <Problem error={query.error} onRetry={() => void query.refetch()} /> : <SkeletonRows rows={16} /> : <TaskTable tasks={shown.rows} gone={shown.gone} stale={query.isPlaceholderData} />}
+        {query.data === undefined ? query.error ? <Problem error={query.error} onRetry={() => void query.refetch()} /> : <SkeletonRows rows={16} /> : <TaskTable tasks={shown.rows} filtered={filtered} gone={shown.gone} stale={query.isPlaceholderData} />}
       </div>
       {(before !== undefined || next !== undefined) && (
         <nav aria-label="Pages" className="mt-3 flex justify-end gap-2">
@@ -84,9 +85,10 @@ function useHeldRows(fresh: TaskRow[] | undefined, view: string, placeholder: bo
   return { rows: held.rows.map((task) => now.get(task.id) ?? task), gone, pending: added + gone.size, show: () => setHeld({ view, rows: fresh }) };
 }
 
-function TaskTable({ tasks, gone, stale }: { tasks: TaskRow[]; gone: ReadonlySet<number>; stale: boolean }) {
+function TaskTable({ tasks, filtered, gone, stale }: { tasks: TaskRow[]; filtered: boolean; gone: ReadonlySet<number>; stale: boolean }) {
   const rows = useRows<HTMLTableSectionElement>();
   const router = useRouter();
+  if (tasks.length === 0 && !filtered) return <Empty title="No tasks yet">Deploys, uploads and everything else that takes time will be listed here.</Empty>;
   if (tasks.length === 0) return <Empty title="No such task">Change or clear the filters to see others.</Empty>;
   return (
     <div className="overflow-x-auto">

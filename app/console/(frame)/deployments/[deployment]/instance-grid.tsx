@@ -56,6 +56,8 @@ export function InstanceGrid({ deployment, life, selected, onSelect }: { deploym
 function Tile({ instance, small, dimmed, selected, onSelect }: { instance: Instance; small: boolean; dimmed: boolean; selected: boolean; onSelect: () => void }) {
   const look = lifeLooks[instance.life];
   const Icon = look.icon;
+  // Healthy instances stay quiet, so that the others are seen among a thousand.
+  const calm = look.tone === 'ok' || look.tone === 'off';
   const notes = [look.word, ...(instance.updateCompleted ? [] : ['update not finished']), ...(instance.ignore ? ['ignored'] : []), ...instance.ips];
   return (
     <button
@@ -64,7 +66,7 @@ function Tile({ instance, small, dimmed, selected, onSelect }: { instance: Insta
       aria-pressed={selected}
       onClick={onSelect}
       title={`${instance.group}/${instance.uuid} (${instance.index})\n${notes.join('\n')}`}
-      className={`relative flex items-center gap-1 rounded-[4px] border tabular-nums transition-opacity duration-150 ${small ? 'h-6 px-1' : 'h-7 min-w-13 px-2'} ${toneText[look.tone]} ${toneWash[look.tone]} ${selected ? 'border-accent outline-1 outline-accent' : 'border-transparent hover:border-line-strong'} ${dimmed ? 'opacity-25' : ''} ${instance.ignore ? 'hatch' : ''}`}
+      className={`relative flex items-center gap-1 rounded-[4px] border tabular-nums transition-opacity duration-150 ${small ? 'h-6 min-w-11.5 px-1.5' : 'h-7 min-w-13 px-2'} ${toneText[look.tone]} ${calm ? 'bg-page' : `${toneWash[look.tone]} font-semibold`} ${selected ? 'border-accent outline-1 outline-accent' : calm ? 'border-line hover:border-line-strong' : 'border-current/40 hover:border-current'} ${dimmed ? 'opacity-25' : ''} ${instance.ignore ? 'hatch' : ''}`}
     >
       <Icon aria-hidden size={small ? 11 : 13} strokeWidth={2.4} className={look.spins ? 'spin' : ''} />
       <span className="text-ink">{instance.index}</span>

@@ -45,7 +45,7 @@ function Loaded({ task }: { task: TaskDetail }) {
       {task.waitsFor && <WaitsFor lock={task.waitsFor} />}
       <TimeRibbon task={task} stages={stages.data?.stages ?? []} cursor={cursor} />
       <div className="flex min-h-0 flex-1 gap-4 max-lg:flex-col">
-        <div className="panel min-h-0 overflow-y-auto max-lg:max-h-[420px] lg:w-[400px] lg:shrink-0 2xl:w-[480px]">
+        <div className="panel min-h-0 overflow-y-auto max-lg:max-h-[420px] lg:w-[340px] lg:shrink-0 xl:w-[400px] 2xl:w-[480px]">
           <StageTree query={stages} task={task} cursor={cursor} onStep={onStep} />
         </div>
         <LogPanel ref={log} task={task} live={live} onChange={refresh} onCursor={setCursor} />
