@@ -12,7 +12,7 @@ export interface DeployDeps {
   blobstore: Blobstore;
   agents: Agents;
   cpi: VmCalls;
-  renderer: { render(job: RenderJob, scope: string): Promise<RenderedJob> };
+  renderer: { render(job: RenderJob, scope: string, signal?: AbortSignal): Promise<RenderedJob> };
   nats: NatsPort;
   settings: DeploySettings;
 }

@@ -63,7 +63,7 @@ export async function renderPlan(ctx: TaskContext, deps: DeployDeps, plan: Plan,
       await ctx.checkpoint();
       const input = await renderInput(instance, plan, sources);
       const last = instance.existing && known.get(instance.existing.id);
-      const render = () => renderJobs(deps, input.jobs, `task-${ctx.taskId}-${ctx.epoch}`);
+      const render = () => renderJobs(ctx, deps, input.jobs);
       if (last?.inputKey === input.key) {
         rendered.set(instance.uuid, { inputKey: input.key, reused: true, hashes: { configurationHash: last.contentSha1, templateHashes: last.templateHashes }, jobs: async () => contentsOf(await render()) });
         return;
@@ -94,12 +94,12 @@ async function renderInput(instance: InstancePlan, plan: Plan, sources: JobSourc
   return { key: sha256Hex(jobs.map((job) => jobKey(job, encodeJob(job))).join('\n')), jobs };
 }
 
-async function renderJobs(deps: DeployDeps, jobs: readonly RenderJob[], scope: string): Promise<Outcome> {
+async function renderJobs(ctx: TaskContext, deps: DeployDeps, jobs: readonly RenderJob[]): Promise<Outcome> {
   const rendered: RenderedJob[] = [];
   const errors: string[] = [];
   for (const job of jobs) {
     try {
-      rendered.push(withLinksFile(await deps.renderer.render(job, scope), []));
+      rendered.push(withLinksFile(await deps.renderer.render(job, `task-${ctx.taskId}-${ctx.epoch}`, ctx.signal), []));
     } catch (error) {
       if (!(error instanceof RenderError)) throw error;
       errors.push(error.message);
