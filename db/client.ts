@@ -43,6 +43,7 @@ export function connect(options: DatabaseOptions): Connections {
   // A process that is stopped in the middle of a transaction must not keep others from taking its work over.
   const pool = new pg.Pool({ ...settings, options: '-c idle_in_transaction_session_timeout=2500', max: options.poolSize, idleTimeoutMillis: 30_000 });
   pool.on('error', (error) => options.onConnectionError?.(error));
+  surviveLostConnections(pool, (error) => options.onConnectionError?.(error));
   return {
     db: drizzle(pool, { schema }),
     pool,
@@ -56,7 +57,26 @@ export function connect(options: DatabaseOptions): Connections {
   };
 }
 
-const transientStates = new Set(['40001', '40P01', '57P01', '57P02', '57P03', '53300', '08000', '08001', '08003', '08004', '08006']);
+/**
+ * A connection may also break in somebody's hands. pg then ends the process unless somebody listens, and counts the connection for
+ * ever when its holder does not give it back, as drizzle does not after a failed BEGIN.
+ */
+function surviveLostConnections(pool: pg.Pool, onError: (error: Error) => void): void {
+  const inUse = new WeakSet<pg.PoolClient>();
+  pool.on('acquire', (client) => inUse.add(client));
+  pool.on('release', (_error, client) => inUse.delete(client));
+  pool.on('connect', (client) => {
+    client.on('error', onError);
+    client.once('end', () => {
+      if (!inUse.has(client)) return;
+      client.release(true);
+      // Its holder may still give it back, once.
+      client.release = () => undefined;
+    });
+  });
+}
+
+const transientStates = new Set(['25006', '25P03', '40001', '40P01', '57P01', '57P02', '57P03', '53300', '08000', '08001', '08003', '08004', '08006']);
 const transientCodes = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH']);
 
 /** SQLSTATE or system error code of a failure, looking through drizzle's wrapping. */
@@ -67,7 +87,7 @@ export function errorCodeOf(error: unknown): string | undefined {
   return undefined;
 }
 
-/** True for failures that say nothing about the statement: lost connections, restarts, serialization conflicts. */
+/** True for failures that say nothing about the statement: lost connections, restarts, a primary that is one no longer, serialization conflicts. */
 export function isTransient(error: unknown): boolean {
   const found = errorCodeOf(error);
   if (found !== undefined && (transientStates.has(found) || transientCodes.has(found))) return true;

@@ -59,7 +59,9 @@ export interface Director {
   ready(): void;
   /** It takes no new connections from now on. */
   drain(): void;
-  /** Hands over leases and tasks, then ends everything. */
+  /** Gives leases and tasks to other nodes; requests are still answered. */
+  handOver(): Promise<void>;
+  /** Ends everything; after `handOver`, when no request is left. */
   stop(): Promise<void>;
   /** Why the node should get no requests; empty when it should. */
   readiness(): Promise<string[]>;
@@ -121,8 +123,10 @@ export async function createDirector(config: Config, log: Log, root: string): Pr
       node.setState('draining');
       void heart.beat().catch(() => undefined);
     },
-    stop: async () => {
+    handOver: async () => {
       await Promise.all([has('components') ? runner.stop() : undefined, has('worker') ? pool.stop() : undefined]);
+    },
+    stop: async () => {
       await renderer.stop();
       agents.stop();
       await bus.stop();

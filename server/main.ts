@@ -32,7 +32,7 @@ async function main(): Promise<void> {
     if (stopping) return;
     stopping = true;
     log.info('stopping', { signal });
-    void shutDown(server, director).then(() => process.exit(0), (error: unknown) => {
+    void Promise.race([shutDown(server, director), sleep(stopLimitMs)]).then(() => process.exit(0), (error: unknown) => {
       log.error('stop-failed', { error });
       process.exit(1);
     });
@@ -77,18 +77,22 @@ function answer(res: ServerResponse, status: number, text: string): void {
   res.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', 'content-length': Buffer.byteLength(text), 'cache-control': 'no-store' }).end(text);
 }
 
+/** A database or cloud that does not answer must not keep a stopped node; whoever takes over sees the same as after a kill, ms. */
+const stopLimitMs = 40_000;
+
 /** Time for the front door to see that this node takes no new connections, ms. */
 const drainNoticeMs = 400;
 
 async function shutDown(server: Server, director: Director): Promise<void> {
   director.drain();
-  const stopped = director.stop();
+  const handedOver = director.handOver();
   await sleep(drainNoticeMs);
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   server.closeIdleConnections();
   await Promise.race([closed, sleep(3_000)]);
   server.closeAllConnections();
-  await stopped;
+  await handedOver;
+  await director.stop();
 }
 
 main().catch((error: unknown) => {
