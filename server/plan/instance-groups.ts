@@ -12,7 +12,8 @@ import { refuseLinks, type LinkedJob } from './links';
 import { requirementKey, requirementsOf, type NeededPackage } from './packages';
 import { bindProperties, mergeDeep } from './properties';
 import type { GroupNetwork, Resolved, ResolvedGroup } from './phases';
-import type { BoundJob, JobRecord, PackageRecord, PlanInput, PlannedStemcell, ReleaseVersionRecord, StemcellRecord } from './types';
+import type { JobRecord, PackageRecord, ReleaseVersionRecord } from '../releases/release';
+import type { BoundJob, PlanInput, PlannedStemcell, StemcellRecord } from './types';
 
 /**
  * First phase: reads the documents and binds every name in them to what it stands for.

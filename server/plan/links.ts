@@ -2,7 +2,7 @@ import { groupBy } from '../core/collections';
 import { notSupported } from '../core/errors';
 import { isHash } from '../core/yaml';
 import type { ManifestGroup, ManifestJob } from '../deployments/manifest';
-import type { JobRecord } from './types';
+import type { JobRecord } from '../releases/release';
 
 /**
  * Links are not built yet: what would need one is refused, so that no job runs without what it relies on.

@@ -1,7 +1,9 @@
 import { groupBy } from '../core/collections';
 import { code, DirectorError } from '../core/errors';
 import { parseReleaseVersion, stemcellVersionsMatch } from '../core/versions';
-import type { CompiledBuild, CompiledPackageRecord, PackageRecord, PackageRequirement, PlannedStemcell, ReleaseVersionRecord, RequirementKey } from './types';
+import { dependencyKey } from '../releases/packages';
+import type { CompiledPackageRecord, PackageRecord, ReleaseVersionRecord } from '../releases/release';
+import type { CompiledBuild, PackageRequirement, PlannedStemcell, RequirementKey } from './types';
 
 /**
  * Which packages have to be there in compiled form, and which of them are.
@@ -33,7 +35,7 @@ export function requirementsOf(needed: readonly NeededPackage[], compiled: reado
     const { name } = item.package;
     if (path.includes(name)) throw new DirectorError(code.releaseInvalidPackage, `Packages of release '${item.release.name}/${item.release.version}' depend on each other in a circle: ${[...path, name].join(' → ')}`);
     const dependencies = item.package.dependencies.map((dependency) => visit({ ...item, package: packageNamed(item.release, dependency) }, [...path, name]));
-    const keyText = dependencyKey(item.package, item.release);
+    const keyText = dependencyKey(item.package, item.release.packages);
     const build = findBuild(item, keyText, byPackage.get(item.package.id) ?? []);
     const release = { name: item.release.name, version: item.release.version };
     found.set(key, { key, package: item.package, release, stemcell: item.stemcell, dependencies, dependencyKey: keyText, ...(build ? { compiled: build } : {}) });
@@ -43,19 +45,6 @@ export function requirementsOf(needed: readonly NeededPackage[], compiled: reado
   const requirements = [...found.values()];
   refuseMissingSources(requirements);
   return requirements;
-}
-
-/**
- * Identifies what a package was compiled with: JSON of its direct dependencies sorted by name, each
- * `[name, version]` or `[name, version, [its own…]]`.
- */
-export function dependencyKey(pkg: PackageRecord, release: ReleaseVersionRecord): string {
-  const entry = (name: string): unknown[] => {
-    const dependency = packageNamed(release, name);
-    const own = dependency.dependencies.toSorted().map(entry);
-    return own.length === 0 ? [dependency.name, dependency.version] : [dependency.name, dependency.version, own];
-  };
-  return JSON.stringify(pkg.dependencies.toSorted().map(entry));
 }
 
 function packageNamed(release: ReleaseVersionRecord, name: string): PackageRecord {

@@ -2,7 +2,8 @@ import type { CloudConfig, Network } from '../configs/cloud-config';
 import type { Hash } from '../core/yaml';
 import type { Manifest, UpdateConfig } from '../deployments/manifest';
 import type { NetworkSettings } from '../instances/instance';
-import type { BoundJob, GroupPackage, PackageRequirement, PlanInput, PlannedStemcell, RecordedInstance, ReleaseVersionRecord, RequestedState, ReservationPlan } from './types';
+import type { ReleaseVersionRecord } from '../releases/release';
+import type { BoundJob, GroupPackage, PackageRequirement, PlanInput, PlannedStemcell, RecordedInstance, RequestedState, ReservationPlan } from './types';
 
 /** What each phase of planning knows more than the one before; see `types.ts` for what goes in and comes out. */
 

@@ -3,7 +3,7 @@ import seenFull from '../../tests/fixtures/plan/apply-spec.json';
 import seenInitial from '../../tests/fixtures/plan/apply-spec-initial.json';
 import { completePlan, emptyState } from '../../tests/support/planning';
 import { addressOf, applySpec, fullSpec, initialApplySpec, specOfNewVm, templateSpec } from './specs';
-import type { ReleaseVersionRecord } from './types';
+import type { ReleaseVersionRecord } from '../releases/release';
 
 // The specs in tests/fixtures/plan were sent by the Ruby director for this manifest.
 

@@ -1,6 +1,7 @@
 import type { Network } from '../configs/cloud-config';
 import type { Hash } from '../core/yaml';
 import type { UpdateConfig } from '../deployments/manifest';
+import type { CompiledPackageRecord, JobRecord, PackageRecord, ReleaseVersionRecord } from '../releases/release';
 import type { FullSpec, InstanceState, NetworkSettings, PackageSpec } from '../instances/instance';
 
 /**
@@ -91,42 +92,6 @@ export interface RecordedInstance {
   persistentDisks: readonly { cid: string; name: string; size: number; active: boolean }[];
 }
 
-/** A job (template) of a release version. */
-export interface JobRecord {
-  id: number;
-  name: string;
-  version: string;
-  fingerprint: string;
-  sha1: string;
-  blobstoreId: string;
-  /** The whole job.MF. */
-  spec: Hash;
-  /** Names of run-time packages. */
-  packages: readonly string[];
-}
-
-export interface PackageRecord {
-  id: number;
-  name: string;
-  version: string;
-  fingerprint: string;
-  /** Source archive; null when only compiled forms exist. */
-  sha1: string | null;
-  blobstoreId: string | null;
-  /** Names of direct dependencies. */
-  dependencies: readonly string[];
-}
-
-/** A complete upload of a release version. */
-export interface ReleaseVersionRecord {
-  /** Row of release_versions. */
-  id: number;
-  name: string;
-  version: string;
-  jobs: readonly JobRecord[];
-  packages: readonly PackageRecord[];
-}
-
 /** A stemcell as one CPI knows it. */
 export interface StemcellRecord {
   id: number;
@@ -137,18 +102,6 @@ export interface StemcellRecord {
   /** Empty for the director's own CPI. */
   cpi: string;
   cid: string;
-}
-
-/** A row of compiled_packages. */
-export interface CompiledPackageRecord {
-  packageId: number;
-  stemcellOs: string;
-  stemcellVersion: string;
-  /** Canonical JSON of the dependencies, see `dependencyKey` in `packages.ts`. */
-  dependencyKey: string;
-  build: number;
-  blobstoreId: string;
-  sha1: string;
 }
 
 /** What the director is, as far as plans depend on it. */

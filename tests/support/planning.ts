@@ -3,7 +3,8 @@ import { parseManifestYaml, type Hash } from '../../server/core/yaml';
 import { withCompiled, withRendered } from '../../server/plan/changes';
 import { buildPlan } from '../../server/plan/build-plan';
 import { fullSpec } from '../../server/plan/specs';
-import type { CompleteInstancePlan, DeployRequest, Plan, PlanInput, RecordedInstance, RecordedState, ReleaseVersionRecord } from '../../server/plan/types';
+import type { ReleaseVersionRecord } from '../../server/releases/release';
+import type { CompleteInstancePlan, DeployRequest, Plan, PlanInput, RecordedInstance, RecordedState } from '../../server/plan/types';
 
 /** Small worlds for planning: one release, one stemcell, a cloud config of three AZs, and what a finished deploy leaves behind. */
 
