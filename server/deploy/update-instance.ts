@@ -113,8 +113,9 @@ async function convergeVm(ctx: TaskContext, deps: DeployDeps, update: InstanceUp
   const { vm, instance } = update;
   if (vm?.fresh) return vm;
   if (vm && !instance.needsRecreate) {
-    if (instance.changes.some((change) => change.kind === 'nats_config' || change.kind === 'blobstore_config' || change.kind === 'trusted_certs')) {
-      await updateAgentSettings(ctx, deps, { vmId: vm.vmId, agent: agentOf(update, vm) });
+    const kinds = new Set(instance.changes.map((change) => change.kind));
+    if (kinds.has('nats_config') || kinds.has('blobstore_config') || kinds.has('trusted_certs')) {
+      await updateAgentSettings(ctx, deps, { vmId: vm.vmId, agent: agentOf(update, vm) }, { nats: kinds.has('nats_config'), blobstores: kinds.has('blobstore_config') });
     }
     return vm;
   }

@@ -120,11 +120,15 @@ function groupNames(director: string, deployment: string, group: string): string
   return [name(director), name(deployment), name(group), name(director, deployment), name(deployment, group), name(director, deployment, group)];
 }
 
-/** `update_settings`: what an agent keeps. New VMs get their permanent NATS certificate here. */
-export async function updateAgentSettings(ctx: TaskContext, deps: DeployDeps, vm: { vmId: number; agent: AgentTarget }): Promise<void> {
+/**
+ * `update_settings`: what an agent keeps. New VMs get their permanent NATS certificate here; `changed` names what a VM that was made
+ * earlier has to be told anew. What is recorded afterwards is what the agent has.
+ */
+export async function updateAgentSettings(ctx: TaskContext, deps: DeployDeps, vm: { vmId: number; agent: AgentTarget }, changed: { nats?: boolean; blobstores?: boolean } = {}): Promise<void> {
   const { settings } = deps;
-  const fresh = settings.shortLivedBootstrapCredentials ? { mbus: { cert: await deps.nats.permanentCertificate(vm.agent.id), urls: [...settings.natsUrls] } } : {};
-  await deps.agents.agentFor(vm.agent, ctx).updateSettings({ trusted_certs: '', disk_associations: [], ...fresh });
+  const mbus = settings.shortLivedBootstrapCredentials || changed.nats ? { mbus: { cert: await deps.nats.permanentCertificate(vm.agent.id), urls: [...settings.natsUrls] } } : {};
+  const blobstores = changed.blobstores ? { blobstores: [...settings.agentBlobstores] } : {};
+  await deps.agents.agentFor(vm.agent, ctx).updateSettings({ trusted_certs: '', disk_associations: [], ...mbus, ...blobstores });
   await ctx.write((tx) =>
     updateVm(tx, vm.vmId, {
       trustedCertsSha1: settings.director.trustedCertsSha1, natsConfigSha1: settings.director.natsConfigSha1, blobstoreConfigSha1: settings.director.blobstoreConfigSha1,
