@@ -4,12 +4,12 @@ import { describe, expect, it } from 'vitest';
 
 /** The dependency rule: in `server/` a folder (or file) imports only from those below it in this list. */
 const order = [
-  'local', 'main.ts', 'director.ts', 'components.ts', 'api', 'trpc', 'task-types', 'health', 'scheduler', 'problems', 'deploy', 'plan', 'deployments', 'instances', 'disks',
-  'releases', 'stemcells', 'templates', 'configs', 'variables', 'dns', 'tasks', 'cluster', 'events', 'auth', 'agents', 'cpi', 'nats', 'blobstore', 'core',
+  'local', 'main.ts', 'director.ts', 'components.ts', 'api', 'trpc', 'metrics', 'task-types', 'health', 'scheduler', 'problems', 'deploy', 'plan', 'deployments', 'instances', 'disks',
+  'releases', 'stemcells', 'templates', 'configs', 'variables', 'dns', 'tasks', 'cluster', 'alerts', 'events', 'auth', 'agents', 'cpi', 'nats', 'blobstore', 'core',
 ];
 
 /** Pure: no database, network, clock or `node:` module. */
-const pure = [/^server\/plan\//, /^server\/deployments\/(manifest|diff)\.ts$/, /^server\/instances\/instance\.ts$/, /^server\/tasks\/(task|stages)\.ts$/, /^server\/auth\/permissions\.ts$/, /^server\/configs\/parse\.ts$/, /^server\/core\/(yaml|versions|ip|names|fields)\.ts$/];
+const pure = [/^server\/plan\//, /^server\/deployments\/(manifest|diff)\.ts$/, /^server\/instances\/instance\.ts$/, /^server\/tasks\/(task|stages)\.ts$/, /^server\/auth\/permissions\.ts$/, /^server\/configs\/parse\.ts$/, /^server\/core\/(yaml|versions|ip|names|fields)\.ts$/, /^server\/alerts\/alert\.ts$/, /^server\/health\/(fleet|analysis|resurrection|events|paths)\.ts$/, /^server\/scheduler\/schedule\.ts$/, /^server\/dns\/records\.ts$/];
 
 /** Files that may speak SQL beside `store.ts`. */
 const mayUseDatabase = [/store\.ts$/, /^server\/(cluster|tasks)\//, /^server\/(director|components|main)\.ts$/, /^server\/deploy\/(ports|sweep)\.ts$/];

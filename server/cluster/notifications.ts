@@ -3,8 +3,8 @@ import { sleep } from '../core/clock';
 import type { Log } from '../core/log';
 
 /** Channels on which the database hints at changes; payloads are ids at most. Polling alone must be correct. */
-export type Channel = 'tasks' | 'task_cancel' | 'task_output' | 'leases' | 'locks';
-const channels: readonly Channel[] = ['tasks', 'task_cancel', 'task_output', 'leases', 'locks'];
+export type Channel = (typeof channels)[number];
+const channels = ['tasks', 'task_cancel', 'task_output', 'leases', 'locks', 'fleet', 'alerts', 'schedules', 'bus_moves'] as const;
 
 /** One LISTEN connection per node, reconnecting for ever; after a reconnect every subscriber is woken, since hints may have been missed. */
 export class Notifications {

@@ -2,16 +2,16 @@ import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { localDnsSchema } from './config-dns';
+import { healthMonitorSchema } from './config-health';
+import { schedulerSchema } from './config-scheduler';
+import { secret } from './config-secret';
 
 /**
  * The director's configuration: one YAML file, the same on every node.
  * What differs between nodes comes from the environment of the process (see `loadConfig`).
  * `docs/config.md` is generated from this schema.
  */
-
-const secret = z
-  .union([z.string(), z.strictObject({ file: z.string() }), z.strictObject({ env: z.string() })])
-  .describe('the value itself, `{file: path}` (relative to the config file) or `{env: NAME}`');
 
 const natsUrl = z.union([z.string().startsWith('nats://'), z.strictObject({ file: z.string() }), z.strictObject({ env: z.string() })]);
 
@@ -84,6 +84,9 @@ const schema = z.strictObject({
       short_lived_bootstrap_credentials: z.boolean().default(true).describe('VMs boot with NATS credentials that are replaced as soon as the agent answers'),
     })
     .prefault({}),
+  health_monitor: healthMonitorSchema,
+  scheduler: schedulerSchema,
+  local_dns: localDnsSchema,
   max_threads: z.int().min(1).max(256).default(32).describe('VMs created or deleted at a time in one task'),
   max_vm_create_tries: z.int().min(1).max(20).default(5).describe('how often `create_vm` is tried when the CPI says that it may help'),
   tmp_dir: z.string().default('/tmp').describe('for stemcell images on their way to the CPI; nothing in it must survive'),
@@ -111,7 +114,7 @@ export class ConfigError extends Error {
 }
 
 /** Names of the environment variables that make one node differ from another, and what they override. */
-export type NodeEnvironment = Partial<Record<'DIRECTORATE_LISTEN_HOST' | 'DIRECTORATE_LISTEN_PORT' | 'DIRECTORATE_NODE_NAME' | 'DIRECTORATE_ROLES' | 'DIRECTORATE_LOG_LEVEL', string>>;
+export type NodeEnvironment = Partial<Record<'DIRECTORATE_LISTEN_HOST' | 'DIRECTORATE_LISTEN_PORT' | 'DIRECTORATE_NODE_NAME' | 'DIRECTORATE_ROLES' | 'DIRECTORATE_LOG_LEVEL' | 'DIRECTORATE_HM_PORT', string>>;
 
 /**
  * Reads, checks and completes the file at `path`.
@@ -134,13 +137,14 @@ export function loadConfig(path: string, env: NodeEnvironment & Record<string, s
   if (env.DIRECTORATE_LISTEN_HOST) config.listen.host = env.DIRECTORATE_LISTEN_HOST;
   if (env.DIRECTORATE_LISTEN_PORT) config.listen.port = portOf(env.DIRECTORATE_LISTEN_PORT);
   if (env.DIRECTORATE_ROLES) config.roles = rolesOf(env.DIRECTORATE_ROLES);
+  if (env.DIRECTORATE_HM_PORT) config.health_monitor.http.port = portOf(env.DIRECTORATE_HM_PORT);
   if (env.DIRECTORATE_LOG_LEVEL) config.log_level = z.enum(['debug', 'info', 'warn', 'error']).parse(env.DIRECTORATE_LOG_LEVEL);
   return config;
 }
 
 function portOf(text: string): number {
   const port = Number(text);
-  if (!Number.isInteger(port) || port < 1 || port > 65535) throw new ConfigError(`DIRECTORATE_LISTEN_PORT: '${text}' is not a port`);
+  if (!Number.isInteger(port) || port < 1 || port > 65535) throw new ConfigError(`DIRECTORATE_LISTEN_PORT or DIRECTORATE_HM_PORT: '${text}' is not a port`);
   return port;
 }
 

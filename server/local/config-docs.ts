@@ -84,6 +84,7 @@ What differs from node to node is not in the file.
 | \`DIRECTORATE_NODE_NAME\` | name of this node in the console and in messages; default: the first characters of its id |
 | \`DIRECTORATE_LISTEN_HOST\` | overrides \`listen.host\` |
 | \`DIRECTORATE_LISTEN_PORT\` | overrides \`listen.port\` |
+| \`DIRECTORATE_HM_PORT\` | overrides \`health_monitor.http.port\` |
 | \`DIRECTORATE_ROLES\` | overrides \`roles\`: a comma list, e.g. \`worker,components\` |
 | \`DIRECTORATE_LOG_LEVEL\` | overrides \`log_level\` |
 | \`DIRECTORATE_CONSOLE\` | \`off\`: the node serves no console pages |

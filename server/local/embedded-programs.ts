@@ -51,7 +51,7 @@ export function postgresProgram({ options, layout, installation }: ProgramContex
   };
 }
 
-export function nodeProgram({ options, layout, installation }: ProgramContext, node: { name: string; port: number }): Program {
+export function nodeProgram({ options, layout, installation }: ProgramContext, node: { name: string; port: number; hmPort: number }): Program {
   const delayMs = options.restartDelayMs ?? 2_000;
   const env = {
     ...process.env,
@@ -62,6 +62,7 @@ export function nodeProgram({ options, layout, installation }: ProgramContext, n
     DIRECTORATE_CONFIG: layout.config,
     DIRECTORATE_LISTEN_PORT: String(node.port),
     DIRECTORATE_NODE_NAME: node.name,
+    DIRECTORATE_HM_PORT: String(node.hmPort),
     ...options.nodeEnv?.(node.name),
   };
   return {

@@ -28,7 +28,7 @@ interface Part {
 export class Embedded {
   readonly layout: Layout;
   readonly installation: Installation;
-  readonly nodes: { name: string; port: number; url: string }[];
+  readonly nodes: { name: string; port: number; hmPort: number; url: string }[];
   readonly url: string;
   readonly databaseUrl: string;
   readonly #options: EmbeddedOptions;

@@ -22,12 +22,12 @@ export interface Layout {
 export const maxNodes = 9;
 const natsServers = 3;
 /** Added to the front door's port. Node A has +1, B +2, …; NATS servers count from 1. */
-const offsets = { node: 1, natsClient: 11, natsRoute: 21, natsMonitor: 31, postgres: 41 };
+const offsets = { node: 1, natsClient: 11, natsRoute: 21, natsMonitor: 31, postgres: 41, healthMonitor: 50 };
 
 export function layoutOf(dataDir: string, port: number): Layout {
   const at = resolve(dataDir);
-  if (!Number.isInteger(port) || port < 1 || port + offsets.postgres > 65_535) {
-    throw new Error(`the port ${port} cannot be used: it and the ${offsets.postgres} ports after it must lie between 1 and 65535`);
+  if (!Number.isInteger(port) || port < 1 || port + offsets.healthMonitor + maxNodes > 65_535) {
+    throw new Error(`the port ${port} cannot be used: it and the ${offsets.healthMonitor + maxNodes} ports after it must lie between 1 and 65535`);
   }
   const folder = (name: string) => join(at, name);
   return {
@@ -48,10 +48,10 @@ export function layoutOf(dataDir: string, port: number): Layout {
 }
 
 /** Nodes in order: A, B, C, … with their ports. */
-export function nodesOf(layout: Layout, count: number): { name: string; port: number; url: string }[] {
+export function nodesOf(layout: Layout, count: number): { name: string; port: number; hmPort: number; url: string }[] {
   return Array.from({ length: count }, (_, index) => {
     const port = layout.port + offsets.node + index;
-    return { name: String.fromCodePoint(65 + index), port, url: `https://127.0.0.1:${port}` };
+    return { name: String.fromCodePoint(65 + index), port, hmPort: layout.port + offsets.healthMonitor + 1 + index, url: `https://127.0.0.1:${port}` };
   });
 }
 
@@ -74,7 +74,7 @@ export function postgresPortOf(layout: Layout): number {
 export async function checkPortsFree(layout: Layout, nodeCount: number): Promise<void> {
   const needed = [
     { port: layout.port, what: 'front door' },
-    ...nodesOf(layout, nodeCount).map(({ name, port }) => ({ port, what: `node ${name}` })),
+    ...nodesOf(layout, nodeCount).flatMap(({ name, port, hmPort }) => [{ port, what: `node ${name}` }, { port: hmPort, what: `node ${name}'s health monitor` }]),
     ...natsServersOf(layout).flatMap(({ name, ports }) => [
       { port: ports.client, what: name },
       { port: ports.route, what: `${name} routes` },

@@ -16,7 +16,7 @@ const usage = `Usage: npm run bench -- [--full] [--only PART,…] [--port PORT]
 
   --full   more rounds: 100 kills, about 20 minutes
   --only   some of: memory, tasks, api, deploys, starts, handover, kills
-  --port   front door of the installation that is measured; it needs the 41 ports after it too (default 27555)
+  --port   front door of the installation that is measured; it needs the 59 ports after it too (default 27555)
 `;
 
 interface Counts {

@@ -1,0 +1,10 @@
+import { z } from 'zod';
+
+/** Names and defaults: cloudfoundry/bosh jobs/director/spec (`director.local_dns`). */
+export const localDnsSchema = z
+  .strictObject({
+    enabled: z.boolean().default(true).describe('tell agents the addresses of all instances'),
+    domain: z.string().default('bosh').describe('top-level domain of the names'),
+    fan_out: z.int().min(1).max(10_000).default(500).describe('agents told at a time'),
+  })
+  .prefault({});
