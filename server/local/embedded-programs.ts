@@ -24,6 +24,8 @@ export interface EmbeddedOptions {
   nodeEnv?: (name: string) => Record<string, string>;
   /** Between two heartbeats of an agent, ms; default 30 000. */
   heartbeatIntervalMs?: number;
+  /** `nats://host:port` of the NATS servers as nodes and VMs reach them, in their order; default: directly. */
+  natsUrls?: readonly string[];
   /** Seconds between the pings by which a NATS server finds dead clients; default 5. */
   natsPingIntervalS?: number;
   /** Wraps each step of start and stop, to show progress. */

@@ -169,11 +169,11 @@ export class Embedded {
   }
 
   #startAppliers(): void {
-    for (const server of this.#nats) {
+    for (const [index, server] of this.#nats.entries()) {
       const applier = new NatsAuthApplier({
         databaseUrl: this.databaseUrl,
         serverName: server.name,
-        address: server.url,
+        address: this.#options.natsUrls?.[index] ?? server.url,
         usersFile: server.usersFile,
         ...this.#subjects(),
         findPid: () => Promise.resolve(server.readyPid()),
@@ -242,6 +242,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
       nodeCount,
       ...(options.config ? { config: options.config } : {}),
       ...(options.heartbeatIntervalMs === undefined ? {} : { heartbeatIntervalMs: options.heartbeatIntervalMs }),
+      ...(options.natsUrls === undefined ? {} : { natsUrls: options.natsUrls }),
     });
     const embedded = new Embedded(options, { layout, installation, releaseClaim });
     await embedded.startAll();

@@ -31,6 +31,8 @@ export interface InstallationOptions {
   config?: Record<string, unknown>;
   /** Between two heartbeats of an agent, ms; default 30 000. */
   heartbeatIntervalMs?: number;
+  /** How nodes and VMs reach the NATS servers; default: directly. */
+  natsUrls?: readonly string[];
 }
 
 const adminName = 'admin';
@@ -101,14 +103,14 @@ async function certificatesOf(layout: Layout): Promise<{ ca: Certificate; nats: 
 }
 
 /** The director's configuration, the same for every node; each node gets its port and name from its environment. */
-function configFile({ layout, config }: InstallationOptions): string {
+function configFile({ layout, config, natsUrls }: InstallationOptions): string {
   const pair = (name: string) => ({ certificate: { file: `certs/${name}.crt` }, private_key: { file: `certs/${name}.key` } });
   const document = {
     name: 'directorate',
     listen: { host: '127.0.0.1', port: layout.port + 1, ...pair('director') },
     database: { url: { file: 'secrets/database-url' } },
     nats: {
-      urls: natsUrls(layout),
+      urls: natsUrls ?? directNatsUrls(layout),
       ca: { file: 'certs/nats-ca.crt' },
       ca_private_key: { file: 'certs/nats-ca.key' },
       director: pair('nats-director'),
@@ -124,11 +126,11 @@ function configFile({ layout, config }: InstallationOptions): string {
 }
 
 /** The CPI is one executable file: a script that runs the program in dist/ with its configuration. */
-async function writeCpi({ root, layout, heartbeatIntervalMs }: InstallationOptions): Promise<CpiConfig> {
+async function writeCpi({ root, layout, heartbeatIntervalMs, natsUrls }: InstallationOptions): Promise<CpiConfig> {
   const configPath = join(layout.cloud, 'cpi.json');
   const cpi: CpiConfig = {
     state_dir: layout.cloud,
-    nats_urls: natsUrls(layout),
+    nats_urls: [...(natsUrls ?? directNatsUrls(layout))],
     ntp: [],
     agent: {
       blobstore: { provider: 'local', options: { blobstore_path: layout.blobstore } },
@@ -143,7 +145,7 @@ async function writeCpi({ root, layout, heartbeatIntervalMs }: InstallationOptio
   return cpi;
 }
 
-function natsUrls(layout: Layout): string[] {
+function directNatsUrls(layout: Layout): string[] {
   return natsServersOf(layout).map(({ ports }) => `nats://127.0.0.1:${ports.client}`);
 }
 
