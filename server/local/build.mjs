@@ -19,12 +19,13 @@ const programs = {
   simulator: 'server/local/simulator/main.ts',
   'render-worker': 'server/templates/worker.ts',
 };
-const benchEntry = 'tests/bench/main.ts';
+/** Only where the tests are. */
+const testPrograms = { bench: 'tests/bench/main.ts', soak: 'tests/soak/main.ts' };
 
 async function buildBundles() {
   const { build } = await import('esbuild');
   const value = bundleDigest();
-  const entries = { ...programs, ...(existsSync(join(root, benchEntry)) ? { bench: benchEntry } : {}) };
+  const entries = { ...programs, ...Object.fromEntries(Object.entries(testPrograms).filter(([, entry]) => existsSync(join(root, entry)))) };
   const { outputFiles } = await build({
     absWorkingDir: root,
     entryPoints: Object.entries(entries).map(([out, entry]) => ({ in: entry, out })),
