@@ -9,11 +9,17 @@ export interface SoakReport extends LedgerReport {
   agents: number;
 }
 
+export interface SoakRun extends SoakOptions {
+  minutes: number;
+  /** Goes on until every fault was there at least once. */
+  everyFault?: boolean;
+}
+
 /**
  * Random faults of the director's own parts for `minutes`, during some of which VMs really die. Afterwards the ledger must be exact:
  * each death found once, in time, and repaired once; nothing else touched; every alert delivered; every cron slot decided once.
  */
-export async function runSoak(options: SoakOptions & { minutes: number }): Promise<SoakReport> {
+export async function runSoak(options: SoakRun): Promise<SoakReport> {
   const system = await startSoakSystem(options);
   try {
     return await soak(system, options);
@@ -22,7 +28,7 @@ export async function runSoak(options: SoakOptions & { minutes: number }): Promi
   }
 }
 
-async function soak(system: SoakSystem, { pace, minutes, say }: SoakOptions & { minutes: number }): Promise<SoakReport> {
+async function soak(system: SoakSystem, { pace, minutes, say, everyFault = false }: SoakRun): Promise<SoakReport> {
   await wait(2 * pace.heartbeatMs);
   const before = await listVms(system);
   const deaths: Death[] = [];
@@ -30,7 +36,7 @@ async function soak(system: SoakSystem, { pace, minutes, say }: SoakOptions & { 
   const until = performance.now() + minutes * 60_000;
   // Each fault once before any comes again.
   let order: typeof faults = [];
-  while (performance.now() < until) {
+  while (performance.now() < until || (everyFault && rounds.length < faults.length)) {
     if (order.length === 0) order = shuffled(faults);
     const [fault, ...rest] = order;
     order = rest;
