@@ -24,6 +24,8 @@ export const code = {
   packageCompilationInvalidTaskBlobstoreId: 430004,
   badManifest: 440001, badConfigRequest: 440010, badConfig: 440011, configNotFound: 440012, badExpectedConfigId: 440013,
   rpcRemoteException: 450001, rpcTimeout: 450002, systemError: 500000,
+  configServerFetchError: 540001, configServerMissingName: 540002, configServerIncorrectNameSyntax: 540004, configServerGenerationError: 540005,
+  configServerIncorrectVariablePlacement: 540007, configServerInconsistentVariableState: 540008,
   cpiNotFound: 550001,
   unauthorizedToAccessDeployment: 600000, uaaAuthorizationError: 610000,
   invalidYaml: 710000, invalidJson: 710001,
