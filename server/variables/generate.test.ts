@@ -46,7 +46,7 @@ describe('keys', () => {
     expect(createPublicKey(pair.public_key).asymmetricKeyDetails?.modulusLength).toBe(3072);
   });
 
-  it('of type ssh are in SSH's format, with the fingerprint that ssh-keygen shows', async () => {
+  it('of type ssh are in the format of SSH, with the fingerprint that ssh-keygen shows', async () => {
     const pair = await generate<{ public_key: string; private_key: string; public_key_fingerprint: string }>('ssh', { ssh_comment: 'me@here' });
     expect(pair.public_key).toMatch(/^ssh-rsa AAAAB3NzaC1yc2E\S+ me@here$/);
     expect(createPrivateKey(pair.private_key).asymmetricKeyType).toBe('rsa');
