@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { findAttention } from './attention';
+import { findAttention, type MonitoringState } from './attention';
 import type { ClusterOverview } from './cluster-overview';
 import type { UntidyState } from './store';
 
@@ -11,7 +11,9 @@ const well: ClusterOverview = {
   postgres: { version: '18', latencyMs: 1 }, blobstore: { ok: true }, queue: { queued: 0, running: 1 },
 };
 const tidy: UntidyState = { unfinished: [], failedTasks: [], orphanedVms: 0, abandonedVms: 0 };
-const titles = (cluster: Partial<ClusterOverview>, untidy: Partial<UntidyState> = {}) => findAttention({ ...well, ...cluster }, { ...tidy, ...untidy }).map((item) => item.title);
+const quiet: MonitoringState = { incidents: [], plugins: [], missed: [], moves: [], resurrectionPaused: false };
+const titles = (cluster: Partial<ClusterOverview>, untidy: Partial<UntidyState> = {}, monitoring: Partial<MonitoringState> = {}) =>
+  findAttention({ ...well, ...cluster }, { ...tidy, ...untidy }, { ...quiet, ...monitoring }).map((item) => item.title);
 
 describe('what needs attention', () => {
   it('is nothing when all is well', () => {
@@ -34,6 +36,19 @@ describe('what needs attention', () => {
     ['1 orphaned VM waits to be deleted', {}, { orphanedVms: 1 }],
   ])('%s', (title, cluster, untidy) => {
     expect(titles(cluster, untidy)).toEqual([title]);
+  });
+
+  it.each<[string, Partial<MonitoringState>]>([
+    ['web: 2 agents do not answer', { incidents: [{ deployment: 'web', kind: 'agent_timeout', count: 2, since: new Date(-60_000) }] }],
+    ['web: 1 instance has no VM', { incidents: [{ deployment: 'web', kind: 'missing_vm', count: 1, since: new Date(-60_000) }] }],
+    ['1 agent belongs to no deployment', { incidents: [{ deployment: undefined, kind: 'rogue_agent', count: 1, since: new Date(-60_000) }] }],
+    ['Resurrection is off', { resurrectionPaused: true }],
+    ['Plugin email gave up 3 alerts', { plugins: [{ plugin: 'email', givenUp: 3, waiting: 1, error: 'refused' }] }],
+    ['Plugin email has not delivered 1 alert', { plugins: [{ plugin: 'email', givenUp: 0, waiting: 1, error: undefined }] }],
+    ['ScheduledTasksCleanup missed 1 run', { missed: [{ schedule: 'ScheduledTasksCleanup', slots: 1, lastAt: new Date(0) }] }],
+    ['Bus move 4 waits for 7 agents', { moves: [{ id: 4, pending: 7, error: undefined }] }],
+  ])('%s', (title, monitoring) => {
+    expect(titles({}, {}, monitoring)).toEqual([title]);
   });
 
   it('has what failed before what to look at, and a lease in hand-over is nothing', () => {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { ClusterOverview } from './cluster-overview';
+import type { MonitoringTrouble } from './monitor-store';
 import type { UntidyState } from './store';
 
 /** One thing that an operator should look at: what is wrong, why that is thought, and where to go on. */
@@ -20,13 +21,68 @@ const natsLagLimitMs = 15_000;
 /** A lease without a holder for longer than a take-over needs, ms. */
 const freeLeaseLimitMs = 5_000;
 
+/** What the health monitor, the plugins, the schedule and the bus know of. */
+export interface MonitoringState extends MonitoringTrouble {
+  incidents: readonly { deployment: string | undefined; kind: string; count: number; since: Date }[];
+  resurrectionPaused: boolean;
+}
+
 /** What needs attention, the worst first. */
-export function findAttention(cluster: ClusterOverview, untidy: UntidyState): AttentionItem[] {
-  const items = [...nodes(cluster), ...leases(cluster), ...stores(cluster), ...nats(cluster), ...queue(cluster), ...deployments(untidy), ...vms(untidy)];
+export function findAttention(cluster: ClusterOverview, untidy: UntidyState, monitoring: MonitoringState): AttentionItem[] {
+  const items = [
+    ...incidents(monitoring, cluster.at), ...nodes(cluster), ...leases(cluster), ...stores(cluster), ...nats(cluster), ...queue(cluster), ...deployments(untidy), ...vms(untidy),
+    ...plugins(monitoring), ...schedule(monitoring), ...moves(monitoring),
+  ];
   return items.toSorted((a, b) => Number(b.severity === 'failed') - Number(a.severity === 'failed'));
 }
 
 const toCluster = { label: 'Open cluster', href: '/console/cluster' };
+
+const incidentWords: Record<string, readonly [one: string, many: string]> = {
+  agent_timeout: ['agent does not answer', 'agents do not answer'],
+  missing_vm: ['instance has no VM', 'instances have no VM'],
+  deaf_agent: ['agent beats but does not answer', 'agents beat but do not answer'],
+  rogue_agent: ['agent belongs to no deployment', 'agents belong to no deployment'],
+  unmanaged_timeout: ['unmanaged agent fell silent', 'unmanaged agents fell silent'],
+};
+
+/** One line per deployment and kind of incident. */
+function incidents({ incidents: open, resurrectionPaused }: MonitoringState, now: Date): AttentionItem[] {
+  const lines = open.map((one): AttentionItem => {
+    const [word, words] = incidentWords[one.kind] ?? [one.kind, one.kind];
+    const filter = one.deployment === undefined ? '' : `?deployment=${encodeURIComponent(one.deployment)}`;
+    const managed = one.kind === 'agent_timeout' || one.kind === 'missing_vm' || one.kind === 'deaf_agent';
+    return {
+      key: `incident-${one.deployment ?? ''}-${one.kind}`, severity: managed ? 'failed' : 'look', title: `${one.deployment === undefined ? '' : `${one.deployment}: `}${one.count} ${one.count === 1 ? word : words}`,
+      cause: `${one.count === 1 ? 'For' : 'The first for'} ${seconds(now.getTime() - one.since.getTime())}.${managed && resurrectionPaused ? ' Resurrection is off: nothing is recreated.' : ''}`,
+      action: { label: 'Open health', href: `/console/health${filter}` },
+    };
+  });
+  if (!resurrectionPaused) return lines;
+  return [...lines, { key: 'resurrection', severity: 'look', title: 'Resurrection is off', cause: 'VMs that are missing or do not answer are not recreated until somebody turns it on.', action: { label: 'Turn it on', href: '/console/health' } }];
+}
+
+function plugins({ plugins: failing }: MonitoringState): AttentionItem[] {
+  return failing.map((one) => ({
+    key: `plugin-${one.plugin}`, severity: one.givenUp > 0 ? 'failed' : 'look',
+    title: one.givenUp > 0 ? `Plugin ${one.plugin} gave up ${one.givenUp} ${one.givenUp === 1 ? 'alert' : 'alerts'}` : `Plugin ${one.plugin} has not delivered ${one.waiting} ${one.waiting === 1 ? 'alert' : 'alerts'}`,
+    cause: one.error ?? 'It did not say why.', action: { label: 'Open plugins', href: '/console/health#plugins' },
+  }));
+}
+
+function schedule({ missed }: MonitoringState): AttentionItem[] {
+  return missed.map((one) => ({
+    key: `schedule-${one.schedule}`, severity: 'look', title: `${one.schedule} missed ${one.slots} ${one.slots === 1 ? 'run' : 'runs'}`, cause: 'No node was there to fire it, and it has not run since.',
+    action: { label: 'Open schedule', href: `/console/schedule?entry=${encodeURIComponent(one.schedule)}` },
+  }));
+}
+
+function moves({ moves: late }: MonitoringState): AttentionItem[] {
+  return late.map((one) => ({
+    key: `bus-move-${one.id}`, severity: 'look', title: `Bus move ${one.id} waits for ${one.pending} ${one.pending === 1 ? 'agent' : 'agents'}`, cause: one.error ?? 'They are told as soon as they answer.',
+    action: { label: 'Open the move', href: `/console/cluster?move=${one.id}` },
+  }));
+}
 
 function nodes(cluster: ClusterOverview): AttentionItem[] {
   return cluster.nodes.flatMap((node): AttentionItem[] => {

@@ -3,8 +3,11 @@ import { listLeaseHistory, moveLease, pauseLease } from '../cluster/leases';
 import { listNodes } from '../cluster/nodes';
 import { code } from '../core/errors';
 import { recordEvent } from '../events/store';
+import { countOpenIncidents } from '../health/list-store';
+import { isResurrectionPaused } from '../instances/store';
 import { attentionItem, findAttention } from './attention';
 import { clusterOverview } from './cluster-overview';
+import { findMonitoringTrouble } from './monitor-store';
 import { nodeFace } from './node-faces';
 import { findUntidyState } from './store';
 import { adminProcedure, readProcedure, refuse, router, teamProcedure } from './trpc';
@@ -17,8 +20,9 @@ export const clusterRouter = router({
 
   /** What an operator should look at now, the worst first. */
   attention: readProcedure.output(z.object({ at: z.date(), items: z.array(attentionItem) })).query(async ({ ctx }) => {
-    const [overview, untidy] = await Promise.all([ctx.shared.overview(), findUntidyState(ctx.deps.connections.db)]);
-    return { at: overview.at, items: findAttention(overview, untidy) };
+    const { db } = ctx.deps.connections;
+    const [overview, untidy, trouble, incidents, resurrectionPaused] = await Promise.all([ctx.shared.overview(), findUntidyState(db), findMonitoringTrouble(db), countOpenIncidents(db), isResurrectionPaused(db)]);
+    return { at: overview.at, items: findAttention(overview, untidy, { ...trouble, incidents, resurrectionPaused }) };
   }),
 
   /** Who held each component's lease when, oldest first per component. */

@@ -6,6 +6,7 @@ import { findSession } from '../auth/sessions';
 import type { Blobstore } from '../blobstore/blobstore';
 import type { Notifications } from '../cluster/notifications';
 import type { Log } from '../core/log';
+import type { FleetView } from '../health/fleet-view';
 import type { SharedReads } from './shared-reads';
 
 /** One NATS server as this node's client sees it. */
@@ -36,6 +37,10 @@ export interface TrpcDeps {
   identity: IdentityProvider;
   /** Asks an agent for its state; rejects when it does not answer in `timeoutMs`. */
   agentState(agentId: string, timeoutMs: number): Promise<AgentAnswer>;
+  /** What this node has heard from agents. */
+  fleet: FleetView;
+  /** Of the configuration: `health_monitor.resurrector.enabled`, and id and name of each of `health_monitor.plugins`. */
+  monitor: { resurrector: boolean; plugins: readonly { id: string; name: string }[] };
 }
 
 /** Per request: who asks, and what the procedures use. */

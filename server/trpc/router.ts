@@ -1,10 +1,13 @@
+import { agentsRouter } from './agents';
 import { artifactsRouter } from './artifacts';
 import { authRouter } from './auth';
 import { clusterRouter } from './cluster';
 import { configsRouter } from './configs';
 import { deploymentsRouter } from './deployments';
 import { eventsRouter } from './events';
+import { healthRouter } from './health';
 import { instancesRouter } from './instances';
+import { schedulesRouter } from './schedules';
 import { tasksRouter } from './tasks';
 import { router } from './trpc';
 
@@ -18,6 +21,9 @@ export const appRouter = router({
   artifacts: artifactsRouter,
   configs: configsRouter,
   events: eventsRouter,
+  health: healthRouter,
+  agents: agentsRouter,
+  schedules: schedulesRouter,
 });
 
 export type AppRouter = typeof appRouter;

@@ -1,4 +1,7 @@
 import { mapPool } from '../core/concurrency';
+import { listAgentPaths } from '../health/list-store';
+import { openAgentBook, type AgentBook } from './agent-book';
+import { listAgentDnsVersions } from './monitor-store';
 import { readNodeBook, readOverview, type ClusterOverview, type NatsLag, type NodeBook } from './cluster-overview';
 import type { AgentAnswer, TrpcDeps } from './context';
 
@@ -6,12 +9,15 @@ import type { AgentAnswer, TrpcDeps } from './context';
 export interface SharedReads {
   overview(): Promise<ClusterOverview>;
   nodes(): Promise<NodeBook>;
+  /** Every agent that this node knows, with its NATS server. */
+  agents(): Promise<AgentBook>;
   /** What agents say now or said in the last seconds; undefined for those that do not answer. */
   agentStates(agentIds: readonly string[]): Promise<ReadonlyMap<string, AgentAnswer | undefined>>;
 }
 
 const overviewMs = 400;
 const nodesMs = 2_000;
+const bookMs = 1_000;
 const agentMs = 3_000;
 const agentTimeoutMs = 1_500;
 /** An agent that did not answer is asked again after this. */
@@ -35,6 +41,11 @@ export function createSharedReads(deps: TrpcDeps): SharedReads {
   return {
     overview: remember(overviewMs, () => readOverview(deps, lag)),
     nodes: remember(nodesMs, () => readNodeBook(deps)),
+    agents: remember(bookMs, async () => {
+      const { db } = deps.connections;
+      const [paths, dnsVersions] = await Promise.all([listAgentPaths(db), listAgentDnsVersions(db)]);
+      return openAgentBook(deps.fleet, { paths, dnsVersions });
+    }),
     agentStates: async (agentIds) => {
       for (const [id, entry] of agents) if (entry.until < performance.now() - 60_000) agents.delete(id);
       return new Map(await mapPool([...agentIds], agentsAtOnce, async (id) => [id, await ask(id)] as const));

@@ -3,6 +3,7 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { CircleCheck, CircleHelp, CircleX, LoaderCircle } from 'lucide-react';
 import { useTRPC, type Overview } from '../../_ui/api';
+import { Segments } from '../../_ui/filters';
 import { NodeBadge, nodeStates } from '../../_ui/node';
 import { Fact, PageHeader, Section } from '../../_ui/page-header';
 import { useOverview } from '../../_ui/queries';
@@ -37,7 +38,7 @@ export function ClusterView() {
             </>
           )
         }
-        actions={<RangeSwitch range={range} onChange={(next) => set({ range: next === 'hour' ? undefined : next })} />}
+        actions={<Segments name="Time shown" options={(Object.keys(ranges) as RangeName[]).map((key) => ({ key, name: ranges[key].title }))} value={range} onChange={(next) => set({ range: next === 'hour' ? undefined : next })} />}
       />
       <Loaded query={query}>
         {(overview) => (
@@ -52,18 +53,6 @@ export function ClusterView() {
         )}
       </Loaded>
     </>
-  );
-}
-
-function RangeSwitch({ range, onChange }: { range: RangeName; onChange: (range: RangeName) => void }) {
-  return (
-    <div role="group" aria-label="Time shown" className="flex overflow-hidden rounded-[5px] border border-line-strong bg-panel">
-      {(Object.keys(ranges) as RangeName[]).map((name) => (
-        <button key={name} type="button" aria-pressed={name === range} onClick={() => onChange(name)} className={`h-[26px] px-2.5 text-sm not-last:border-r ${name === range ? 'bg-accent-wash font-medium text-accent' : 'text-soft hover:bg-raised'}`}>
-          {ranges[name].title}
-        </button>
-      ))}
-    </div>
   );
 }
 

@@ -1,12 +1,13 @@
 'use client';
 
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
-import { ArrowUp } from 'lucide-react';
 import Link from 'next/link';
 import { useRouter } from 'next/navigation';
-import { useState } from 'react';
 import { useTRPC, type TaskRow } from '../../_ui/api';
+import { useHeldRows } from '../../_ui/held-rows';
 import { NodeBadge } from '../../_ui/node';
+import { Pages } from '../../_ui/pages';
+import { PendingRows } from '../../_ui/pending-rows';
 import { MiniRibbon } from '../../_ui/ribbon';
 import { Empty, Problem, SkeletonRows } from '../../_ui/states';
 import { Status, taskLooks } from '../../_ui/status';
@@ -29,60 +30,23 @@ export function TaskList() {
     beforeId: before === undefined ? undefined : Number(before),
   };
   const query = useQuery(trpc.tasks.list.queryOptions(filter, { refetchInterval: 2_000, placeholderData: keepPreviousData }));
-  const shown = useHeldRows(query.data?.tasks, JSON.stringify(filter), query.isPlaceholderData);
+  const shown = useHeldRows(query.data?.tasks, { name: JSON.stringify(filter), placeholder: query.isPlaceholderData }, (task) => task.id);
   const next = query.data?.nextBeforeId;
   const filtered = Object.values(filter).some((value) => value !== undefined);
   return (
     <>
       <TaskFilters />
       <div className="panel relative overflow-hidden">
-        <div aria-live="polite">
-          {shown.pending > 0 && (
-            <button type="button" className="flex h-8 w-full items-center justify-center gap-1.5 border-b bg-accent-wash text-sm font-medium text-accent" onClick={shown.show}>
-              <ArrowUp aria-hidden size={13} /> {shown.pending} {shown.pending === 1 ? 'update' : 'updates'} pending
-            </button>
-          )}
-        </div>
+        <PendingRows pending={shown.pending} show={shown.show} />
         {query.data === undefined ? query.error ? <Problem error={query.error} onRetry={() => void query.refetch()} /> : <SkeletonRows rows={16} /> : <TaskTable tasks={shown.rows} filtered={filtered} gone={shown.gone} stale={query.isPlaceholderData} />}
       </div>
-      {(before !== undefined || next !== undefined) && (
-        <nav aria-label="Pages" className="mt-3 flex justify-end gap-2">
-          <button type="button" className="button" disabled={before === undefined} title={before === undefined ? 'These are the newest' : undefined} onClick={() => set({ before: undefined }, 'push')}>
-            Newest
-          </button>
-          <button type="button" className="button" disabled={next === undefined} title={next === undefined ? 'There are no older ones' : undefined} onClick={() => set({ before: String(next) }, 'push')}>
-            Older
-          </button>
-        </nav>
-      )}
+      <Pages
+        first={before === undefined ? undefined : () => set({ before: undefined }, 'push')}
+        next={next === undefined ? undefined : () => set({ before: String(next) }, 'push')}
+        names={{ first: 'Newest', next: 'Older', atFirst: 'These are the newest', atLast: 'There are no older ones' }}
+      />
     </>
   );
-}
-
-interface HeldRows {
-  rows: TaskRow[];
-  /** Rows that are in the view no longer; shown until somebody asks for the updates. */
-  gone: ReadonlySet<number>;
-  pending: number;
-  show: () => void;
-}
-
-/** Keeps the set of rows of a view as first shown, with their newest content. */
-function useHeldRows(fresh: TaskRow[] | undefined, view: string, placeholder: boolean): HeldRows {
-  const [held, setHeld] = useState<{ view: string; rows: TaskRow[] }>();
-  const asIs = (rows: TaskRow[]): HeldRows => ({ rows, gone: new Set(), pending: 0, show: () => undefined });
-  if (fresh === undefined || placeholder) return asIs(fresh ?? []);
-  if (held?.view !== view || (held.rows.length === 0 && fresh.length > 0)) {
-    setHeld({ view, rows: fresh });
-    return asIs(fresh);
-  }
-  const now = new Map(fresh.map((task) => [task.id, task]));
-  const known = new Set(held.rows.map((task) => task.id));
-  // What the newest rows push over the end of the page is not gone.
-  const last = fresh.at(-1)?.id ?? 0;
-  const gone = new Set(held.rows.filter((task) => !now.has(task.id) && task.id > last).map((task) => task.id));
-  const added = fresh.filter((task) => !known.has(task.id) && task.id > (held.rows[0]?.id ?? 0)).length;
-  return { rows: held.rows.map((task) => now.get(task.id) ?? task), gone, pending: added + gone.size, show: () => setHeld({ view, rows: fresh }) };
 }
 
 function TaskTable({ tasks, filtered, gone, stale }: { tasks: TaskRow[]; filtered: boolean; gone: ReadonlySet<number>; stale: boolean }) {

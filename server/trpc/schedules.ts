@@ -1,0 +1,48 @@
+import { z } from 'zod';
+import { listSchedulesWithSlots } from '../scheduler/list-store';
+import { taskState } from './task-tail';
+import { readProcedure, router } from './trpc';
+
+/** Slots that come with each entry of the list. */
+const stripSlots = 24;
+
+const slot = z.object({
+  slotAt: z.date(),
+  decidedAt: z.date(),
+  /** `no work`: there was nothing to do, so no task was made. */
+  outcome: z.enum(['fired', 'no work', 'missed', 'paused']),
+  task: z.object({ id: z.int(), state: taskState }).optional(),
+  /** Of the lease under which it was decided. */
+  epoch: z.int(),
+});
+
+const schedule = z.object({
+  name: z.string(),
+  command: z.string(),
+  /** Cron, with optional leading seconds, UTC. */
+  schedule: z.string(),
+  params: z.array(z.unknown()),
+  /** What becomes of slots that nobody was there for. */
+  missed: z.enum(['skip', 'run_once']),
+  paused: z.boolean(),
+  lastSlotAt: z.date().optional(),
+  nextSlotAt: z.date().optional(),
+  /** Newest first. */
+  slots: z.array(slot),
+});
+
+const entry = z.object({ name: z.string().min(1).max(200) });
+
+/** The schedule: what runs when, and what became of the last due times. */
+export const schedulesRouter = router({
+  list: readProcedure.output(z.object({ at: z.date(), schedules: z.array(schedule) })).query(async ({ ctx }) => {
+    const [{ at }, schedules] = await Promise.all([ctx.shared.overview(), listSchedulesWithSlots(ctx.deps.connections.db, { slots: stripSlots })]);
+    return { at, schedules };
+  }),
+
+  /** The last due times of one entry, newest first. */
+  slots: readProcedure
+    .input(entry.extend({ limit: z.int().min(1).max(500).default(100) }))
+    .output(z.array(slot))
+    .query(async ({ ctx, input }) => (await listSchedulesWithSlots(ctx.deps.connections.db, { slots: input.limit, name: input.name }))[0]?.slots ?? []),
+});
