@@ -69,6 +69,8 @@ export const instances = pgTable(
     cloudProperties: jsonb('cloud_properties').$type<Record<string, unknown>>(),
     /** Why the last update was made: names of changes, e.g. ["configuration"]. */
     lastChanges: jsonb('last_changes').$type<string[]>().notNull().default([]),
+    /** Versions of variables that were applied last; row of variable_sets. */
+    variableSetId: bigint('variable_set_id', { mode: 'number' }),
     updatedAt: instant('updated_at').notNull().defaultNow(),
   },
   (t) => [index('instances_deployment').on(t.deploymentId, t.job)],

@@ -11,3 +11,4 @@ export * from './releases';
 export * from './scheduler';
 export * from './stemcells';
 export * from './tasks';
+export * from './variables';
