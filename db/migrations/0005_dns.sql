@@ -1,7 +1,8 @@
 -- breaking: no
+-- What is published stays as it is until the publisher takes it back: hence no reference to the instance.
 CREATE TABLE "local_dns_records" (
 	"id" bigserial PRIMARY KEY,
-	"instance_id" integer REFERENCES "instances"("id") ON DELETE SET NULL,
+	"instance_id" integer,
 	"instance_uuid" text NOT NULL,
 	"instance_index" integer NOT NULL,
 	"instance_group" text NOT NULL,
@@ -13,7 +14,6 @@ CREATE TABLE "local_dns_records" (
 	"domain" text NOT NULL,
 	"tombstone" boolean DEFAULT false NOT NULL
 );
-CREATE INDEX "local_dns_records_instance" ON "local_dns_records" ("instance_id");
 
 -- Ids inside DNS names; never given to another name.
 CREATE TABLE "local_dns_encoded_names" (
@@ -28,7 +28,7 @@ CREATE TABLE "local_dns_blobs" (
 	"id" bigserial PRIMARY KEY,
 	"records_id" bigint NOT NULL,
 	"blobstore_id" text NOT NULL,
-	"digest" text NOT NULL,
+	"digest" text DEFAULT '' NOT NULL,
 	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
 	"stored" boolean DEFAULT false NOT NULL
 );

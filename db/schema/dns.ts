@@ -1,11 +1,10 @@
 import { bigint, bigserial, boolean, integer, pgTable, serial, text } from 'drizzle-orm/pg-core';
 import { instant } from './columns';
-import { instances } from './deployments';
 
-/** One address of an instance in one network; a tombstone makes a version newer after a mere deletion. */
+/** One address of an instance in one network as it is published, whatever became of the instance since; a tombstone makes a version newer after a mere deletion. */
 export const localDnsRecords = pgTable('local_dns_records', {
   id: bigserial('id', { mode: 'number' }).primaryKey(),
-  instanceId: integer('instance_id').references(() => instances.id, { onDelete: 'set null' }),
+  instanceId: integer('instance_id'),
   instanceUuid: text('instance_uuid').notNull(),
   instanceIndex: integer('instance_index').notNull(),
   instanceGroup: text('instance_group').notNull(),
@@ -31,7 +30,8 @@ export const localDnsBlobs = pgTable('local_dns_blobs', {
   id: bigserial('id', { mode: 'number' }).primaryKey(),
   recordsId: bigint('records_id', { mode: 'number' }).notNull(),
   blobstoreId: text('blobstore_id').notNull(),
-  digest: text('digest').notNull(),
+  /** BOSH multi-digest; empty until the blob is stored. */
+  digest: text('digest').notNull().default(''),
   createdAt: instant('created_at').notNull().defaultNow(),
   /** The blob is in the blobstore: agents may be told. */
   stored: boolean('stored').notNull().default(false),

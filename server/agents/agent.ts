@@ -79,6 +79,9 @@ export interface AgentSettings {
   blobstores?: Record<string, unknown>[];
 }
 
+/** A version of the DNS records, in the agent's own blobstore or behind a URL that needs no credentials. */
+export type DnsRecordsBlob = { version: number; /** BOSH multi-digest. */ digest: string } & ({ blobId: string } | { signedUrl: string; headers?: Record<string, string> });
+
 /** What `add_persistent_disk` tells where a disk is: CPI-specific, passed on as it came. */
 export type DiskHint = string | Record<string, unknown>;
 
@@ -116,8 +119,11 @@ export interface Agent {
   updateSettings(settings: AgentSettings): Promise<void>;
   /** L. False when the agent (or the bus, for its size) cannot take it: store the content in the blobstore instead. */
   uploadBlob(blob: { blobId: string; digest: string; content: Buffer }): Promise<boolean>;
-  /** True when the agent has the records of that version or newer. */
-  syncDns(blobId: string, digest: string, version: number, timeoutMs?: number): Promise<boolean>;
+  /**
+   * True when the agent has the records of that version or newer. An agent that nobody hears at its subject is waited for like any
+   * other unless `absent` is `fail`: then AgentAbsent is thrown at once.
+   */
+  syncDns(records: DnsRecordsBlob, options?: { absent?: 'wait' | 'fail' }): Promise<boolean>;
   /** Cloud ids of mounted persistent disks. */
   listDisk(): Promise<string[]>;
   mountDisk(cid: string): Promise<void>;

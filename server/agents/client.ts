@@ -3,7 +3,7 @@ import { code, DirectorError } from '../core/errors';
 import { Inbox } from '../nats/inbox';
 import { MessageTooLarge, type Bus } from '../nats/connection';
 import type { z } from 'zod';
-import type { Agent, Agents, AgentCaller, AgentTarget } from './agent';
+import type { Agent, Agents, AgentCaller, AgentTarget, DnsRecordsBlob } from './agent';
 import { agentInfo, agentState, compileResult, diskList, drainResult, errandResult, fetchedLogs, ruleOf, sshResult, type Method } from './protocol';
 import { AgentFailure, isAgentFailure, request, sendOnly, type RequestDeps } from './request';
 import { pollOnce, runLong, type LongCall } from './long-call';
@@ -96,8 +96,7 @@ function createAgent(deps: RequestDeps, target: AgentTarget, caller: AgentCaller
     updateSettings: async (settings) => void (await long('update_settings', [settings])),
     uploadBlob: ({ blobId, digest, content }) =>
       delivered(() => long('upload_blob', [{ blob_id: blobId, checksum: digest, payload: content.toString('base64') }])),
-    syncDns: async (blobId, digest, version, timeoutMs) =>
-      (await request(deps, { target, caller, method: 'sync_dns', args: [blobId, digest, version], patienceMs: timeoutMs ?? 10_000 })) === 'synced',
+    syncDns: async (records, options = {}) => (await request(deps, { target, caller, ...syncDnsRequest(records), failWhenAbsent: options.absent === 'fail' })) === 'synced',
     listDisk: () => longFor(diskList, 'list_disk', []),
     mountDisk: async (cid) => void (await long('mount_disk', [cid])),
     unmountDisk: async (cid) => void (await long('unmount_disk', [cid])),
@@ -117,6 +116,13 @@ function createAgent(deps: RequestDeps, target: AgentTarget, caller: AgentCaller
     shutdown: () => sendOnly(deps, { target, caller, method: 'shutdown', args: [] }),
     deleteArpEntries: (ips) => sendOnly(deps, { target, caller, method: 'delete_arp_entries', args: [{ ips }] }),
   };
+}
+
+function syncDnsRequest(records: DnsRecordsBlob): { method: Method; args: unknown[] } {
+  const { version, digest } = records;
+  if ('blobId' in records) return { method: 'sync_dns', args: [records.blobId, digest, version] };
+  const headers = records.headers && Object.keys(records.headers).length > 0 ? { blobstore_headers: records.headers } : {};
+  return { method: 'sync_dns_with_signed_url', args: [{ signed_url: records.signedUrl, multi_digest: digest, version, ...headers }] };
 }
 
 async function askOnce<T>(deps: RequestDeps, input: Parameters<typeof request>[1], schema: z.ZodType<T>): Promise<T> {

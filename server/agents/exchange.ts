@@ -17,6 +17,8 @@ export interface Request {
   args: readonly unknown[];
   /** Whole patience, ms; default: the method's. */
   patienceMs?: number | undefined;
+  /** Ends the exchange when a server says that nobody listens, instead of trying again for as long as the patience lasts. */
+  failWhenAbsent?: boolean;
 }
 
 /** First repeat of a `cheap` request, and the longest step between repeats. */
@@ -27,7 +29,7 @@ const absentMs = { first: 50, longest: 500 };
 /** A `safe` request without an answer is followed by a ping after this time; see `#probe`. */
 const probe = { firstMs: 2_000, longestMs: 16_000, graceMs: 500 };
 
-export type Outcome = { kind: 'reply'; text: string } | { kind: 'timeout' };
+export type Outcome = { kind: 'reply'; text: string } | { kind: 'timeout' } | { kind: 'absent' };
 
 /**
  * One question and the waiting for its answer. The reply subject stays the same through every repeat, so the first answer
@@ -134,6 +136,7 @@ export class Exchange {
   #hear(message: BusMessage): void {
     if (this.#finished) return;
     if (message.noResponders) {
+      if (this.#input.failWhenAbsent) return this.#finish({ kind: 'absent' });
       this.#mayBeDelivered = false;
       this.#sendAfter(this.#absentMs);
       this.#absentMs = Math.min(this.#absentMs * 2, absentMs.longest);

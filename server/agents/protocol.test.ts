@@ -69,7 +69,7 @@ function call(agent: Agent, { method, args }: Exchange): Promise<unknown> | unde
     case 'migrate_disk': return agent.migrateDisk(text.parse(first), text.parse(second));
     case 'add_persistent_disk': return agent.addPersistentDisk(text.parse(first), z.union([z.string(), hash]).parse(second));
     case 'remove_persistent_disk': return agent.removePersistentDisk(text.parse(first));
-    case 'sync_dns': return agent.syncDns(text.parse(first), text.parse(second), z.number().parse(args[2]));
+    case 'sync_dns': return agent.syncDns({ blobId: text.parse(first), digest: text.parse(second), version: z.number().parse(args[2]) });
     case 'ssh': return first === 'setup' ? agent.setUpSsh(...userAndKey(second)) : agent.cleanUpSsh(z.object({ user_regex: z.string() }).parse(second).user_regex);
     case 'compile_package': return agent.compilePackage({ blobstoreId: text.parse(first), digest: text.parse(second), name: text.parse(args[2]), version: text.parse(args[3]), dependencies: dependencies.parse(args[4]) });
     default: return undefined;

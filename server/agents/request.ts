@@ -8,7 +8,7 @@ import { decodeReply, encodeRequest, type AgentException } from './wire';
 export interface AgentRpc {
   method: Method;
   ms: number;
-  outcome: 'ok' | 'exception' | 'timeout' | 'aborted';
+  outcome: 'ok' | 'exception' | 'timeout' | 'absent' | 'aborted';
 }
 
 export interface RequestDeps extends ExchangeDeps {
@@ -34,6 +34,23 @@ export function isAgentFailure(error: unknown): error is AgentFailure {
   return typeof error === 'object' && error !== null && brand in error;
 }
 
+const absentBrand = Symbol.for('directorate.agent-absent');
+
+/** Nobody listens at the agent's subject: its VM is down, booting, or looking for another NATS server. */
+export class AgentAbsent extends DirectorError {
+  readonly [absentBrand] = true;
+
+  constructor(message: string) {
+    super(code.rpcTimeout, message);
+    this.name = 'AgentAbsent';
+  }
+}
+
+/** True when a request that fails for absent agents found nobody. */
+export function isAgentAbsent(error: unknown): error is AgentAbsent {
+  return typeof error === 'object' && error !== null && absentBrand in error;
+}
+
 /** Asks an agent and returns the raw `value` of its reply. Errors: see `Agent`. */
 export async function request(deps: RequestDeps, input: Request): Promise<unknown> {
   const started = performance.now();
@@ -50,6 +67,10 @@ export async function request(deps: RequestDeps, input: Request): Promise<unknow
     report('timeout');
     const seconds = (input.patienceMs ?? ruleOf(input.method).tryMs) / 1_000;
     throw new DirectorError(code.rpcTimeout, `Timed out sending '${input.method}' to instance: '${input.target.name}', agent-id: '${input.target.id}' after ${seconds} seconds`);
+  }
+  if (outcome.kind === 'absent') {
+    report('absent');
+    throw new AgentAbsent(`No agent '${input.target.id}' of instance '${input.target.name}' is connected to NATS`);
   }
   const reply = decodeReply(outcome.text);
   if (reply.kind === 'value') {
