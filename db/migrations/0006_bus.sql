@@ -24,8 +24,10 @@ CREATE TABLE "bus_move_agents" (
 	"state" text DEFAULT 'pending' NOT NULL,
 	"attempts" integer DEFAULT 0 NOT NULL,
 	"next_attempt_at" timestamp with time zone DEFAULT now() NOT NULL,
+	"sent_at" timestamp with time zone,
 	"error" text,
 	"updated_at" timestamp with time zone DEFAULT now() NOT NULL,
 	PRIMARY KEY ("move_id", "agent_id")
 );
 CREATE INDEX "bus_move_agents_pending" ON "bus_move_agents" ("next_attempt_at") WHERE "state" = 'pending';
+CREATE INDEX "bus_move_agents_agent" ON "bus_move_agents" ("agent_id") WHERE "state" = 'pending';

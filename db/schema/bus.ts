@@ -23,15 +23,17 @@ export const busMoves = pgTable('bus_moves', {
   supersededBy: bigint('superseded_by', { mode: 'number' }),
 });
 
-/** One agent of a move. `gone`: its VM was deleted before it could be told. */
+/** One agent of a move. `gone`: its VM was deleted before it could be told; `superseded`: a newer move tells it. */
 export const busMoveAgents = pgTable(
   'bus_move_agents',
   {
     moveId: bigint('move_id', { mode: 'number' }).notNull().references(() => busMoves.id, { onDelete: 'cascade' }),
     agentId: uuid('agent_id').notNull(),
-    state: text('state').$type<'pending' | 'told' | 'gone'>().notNull().default('pending'),
+    state: text('state').$type<'pending' | 'told' | 'gone' | 'superseded'>().notNull().default('pending'),
     attempts: integer('attempts').notNull().default(0),
     nextAttemptAt: instant('next_attempt_at').notNull().defaultNow(),
+    /** Last time that it was sent: it may have what it was sent, and not have come back. */
+    sentAt: instant('sent_at'),
     error: text('error'),
     updatedAt: instant('updated_at').notNull().defaultNow(),
   },
