@@ -21,16 +21,17 @@ export interface LoadRequest {
 export async function loadPlanInput(ctx: TaskContext, deps: DeployDeps, load: LoadRequest): Promise<PlanInput> {
   const configs = await readConfigs(deps.db, [...load.configIds.cloud, ...load.configIds.runtime]);
   const documents = (type: string) => configs.filter((config) => config.type === type).map((config) => asHash(parseYaml(config.content), `${type} config '${config.name}'`));
+  const runtimeConfigs = documents('runtime');
   return {
-    manifest: load.manifest, cloudConfigs: documents('cloud'), runtimeConfigs: documents('runtime'),
-    state: await loadState(ctx, deps, load), request: load.request, newUuid: load.newUuid,
+    manifest: load.manifest, cloudConfigs: documents('cloud'), runtimeConfigs,
+    state: await loadState(ctx, deps, load, runtimeConfigs), request: load.request, newUuid: load.newUuid,
   };
 }
 
-async function loadState(ctx: TaskContext, deps: DeployDeps, load: LoadRequest): Promise<RecordedState> {
+async function loadState(ctx: TaskContext, deps: DeployDeps, load: LoadRequest, runtimeConfigs: readonly Hash[]): Promise<RecordedState> {
   const { ownAddresses, uuid: _uuid, ...facts } = deps.settings.director;
   const stored = (await listRecordedInstances(deps.db, load.deployment.id)).filter(({ instance }) => !instance.compilation);
-  const releases = await loadReleases(deps.db, releaseNames(load.manifest));
+  const releases = await loadReleases(deps.db, [...new Set([load.manifest, ...runtimeConfigs].flatMap(releaseNames))]);
   const groups = groupNames(load.manifest);
   const instances = await mapPool(stored, 32, async (one) => toRecorded(one, groups.has(one.instance.job) ? await agentState(ctx, deps, one, load.request.fix === true) : undefined));
   return {

@@ -2,7 +2,7 @@ import { mergeCloudConfigs } from '../configs/parse';
 import { sameValue } from '../core/compare';
 import { isHash, type Hash } from '../core/yaml';
 import { dumpYaml } from '../core/yaml-dump';
-import { applyingAddons, mergeRuntimeConfigs, type AddonGroup } from './addons';
+import { applyingAddons, mergeRuntimeConfigs, parseAddons, type AddonGroup } from './addons';
 import { resolveVersions, type Catalogue } from './artifacts';
 import { redactDocument } from './redact';
 
@@ -63,8 +63,8 @@ function unique(items: readonly unknown[]): unknown[] {
 /** Addons that do not concern the deployment are left out, and the releases that only they need. */
 function applicableRuntimeConfig(document: Hash, runtime: Hash, teams: readonly string[]): Hash {
   if (Object.keys(runtime).length === 0) return {};
-  const addons = applyingAddons(runtime, { deployment: textAt(document, 'name'), teams, groups: addonGroups(document) });
-  const needed = new Set(addons.flatMap((addon) => addon.jobs.map((job) => textAt(job, 'release'))));
+  const addons = applyingAddons(parseAddons(runtime, 'runtime'), addonGroups(document), { deployment: textAt(document, 'name'), teams });
+  const needed = new Set(addons.flatMap((addon) => addon.jobs.map((job) => job.release)));
   const { addons: _all, ...others } = runtime;
   const releases = hashesAt(runtime, 'releases').filter((release) => needed.has(textAt(release, 'name')));
   return { ...others, releases, ...(addons.length > 0 ? { addons: addons.map((addon) => addon.document) } : {}) };

@@ -1,4 +1,5 @@
 import type { Hash } from '../core/yaml';
+import type { Addon } from './addons';
 
 /** What a deployment manifest says, typed. Made by `parse-manifest.ts`. */
 
@@ -85,6 +86,7 @@ export interface Manifest {
   /** Legacy properties of all jobs that have none of their own. */
   properties: Hash;
   tags: Record<string, string>;
+  addons: readonly Addon[];
   features: Features;
   /** Deprecations, for the operator. */
   warnings: readonly string[];

@@ -3,6 +3,7 @@ import { code, DirectorError, notSupported } from '../core/errors';
 import { optionalField, requiredField, rubyClass, rubyInspect } from '../core/fields';
 import { canonicalName } from '../core/names';
 import type { Hash } from '../core/yaml';
+import { parseAddons } from './addons';
 import type { Features, Manifest, ManifestGroup, ManifestRelease, ManifestStemcell } from './manifest';
 import { parseGroup, parseTags } from './manifest-groups';
 import { parseUpdateConfig, type UpdateOverrides } from './update-config';
@@ -29,11 +30,17 @@ export function parseManifest(document: Hash, overrides: UpdateOverrides): Manif
   refusePlaceholders(document, 'manifest');
   const groups = (optionalField(document, 'instance_groups', 'Array') ?? []).map((group) => parseGroup(group, { update, overrides, features }));
   refuseTakenNames(groups);
-  if ((optionalField(document, 'addons', 'Array') ?? []).length > 0) throw notSupported("'addons' in a manifest");
+  const addons = parseAddons(document, 'deployment', releases.map((release) => release.name));
   if (stemcells.length === 0) throw new DirectorError(190019, "'stemcells' needs to be specified");
-  const warnings = 'properties' in document ? ["Global 'properties' are deprecated. Please define 'properties' at the job level."] : [];
-  return { name, releases, stemcells, update, groups, properties, tags: parseTags(document), features, warnings };
+  const warnings = [
+    ...('properties' in document ? ["Global 'properties' are deprecated. Please define 'properties' at the job level."] : []),
+    ...(addons.some((addon) => addon.ownProperties) ? [addonProperties] : []),
+  ];
+  return { name, releases, stemcells, update, groups, properties, tags: parseTags(document), addons, features, warnings };
 }
+
+/** Deprecation, for addons of either level. */
+export const addonProperties = "Top level 'properties' in addons are deprecated. Please define 'properties' at the job level.";
 
 const v1Keys: readonly [key: string, code: number, message: string][] = [
   ['networks', 140026, "Deployment 'networks' are no longer supported. Network definitions must now be provided in a cloud-config."],

@@ -64,18 +64,65 @@ describe('what a manifest refers to', () => {
 });
 
 describe('runtime configs', () => {
-  const addon = (include: string) => `releases: [{name: rel, version: '1.0'}]\naddons: [{name: extra, jobs: [{name: plain, release: rel}], include: ${include}}]\ntags: {from: runtime, team: r}`;
+  const addon = (include: string, exclude = '{}') => `releases: [{name: rel, version: '1.0'}]\naddons: [{name: extra, jobs: [{name: plain, release: rel}], include: ${include}, exclude: ${exclude}}]\ntags: {from: runtime, team: r}`;
+  const jobsOf = (...runtime: string[]) => buildPlan(planInput({ runtime, state: { ...emptyState(), deployment: { ...emptyState().deployment, teams: ['ours'] } } })).groups.map((group) => group.jobs.map((job) => job.name));
 
   it('give tags, over which the manifest wins', () => {
     expect(buildPlan(planInput({ runtime: [addon('{deployments: [other]}')] })).tags).toEqual({ from: 'runtime', team: 'a' });
   });
 
-  it.each([['{}'], ['{deployments: [dep]}'], ['{instance_groups: [web]}'], ['{azs: [z2]}'], ['{stemcell: [{os: ubuntu}]}'], ['{networks: [private], lifecycle: service}'], ['{jobs: [{name: server, release: rel}]}']])('are refused when an addon applies: include %s', (include) => {
-    expect(() => buildPlan(planInput({ runtime: [addon(include)] }))).toThrow(/addon 'extra'/);
+  const fitting = ['{deployments: [x, dep]}', '{instance_groups: [web]}', '{azs: [z2]}', '{stemcell: [{os: ubuntu}]}', '{networks: [private], lifecycle: service}', '{jobs: [{name: server, release: rel}]}', '{teams: [theirs, ours]}'];
+  const strange = ['{azs: [z9]}', '{deployments: [dep], instance_groups: [x]}', '{stemcell: [{os: windows}]}', '{teams: [t]}', '{lifecycle: errand}', '{networks: [public]}', '{jobs: [{name: server, release: other}]}'];
+  it.each(['{}', ...fitting])('put their addons on groups that they include: %s', (include) => {
+    expect(jobsOf(addon(include))).toEqual([['server', 'plain']]);
+  });
+  it.each(strange)('leave groups alone that they do not include: %s', (include) => {
+    expect(jobsOf(addon(include))).toEqual([['server']]);
+  });
+  it.each(fitting)('leave groups alone that they exclude: %s', (exclude) => {
+    expect(jobsOf(addon('{}', exclude))).toEqual([['server']]);
+  });
+  it.each(['{}', ...strange])('exclude only what fits in every way: %s', (exclude) => {
+    expect(jobsOf(addon('{}', exclude))).toEqual([['server', 'plain']]);
   });
 
-  it.each([['{azs: [z9]}'], ['{deployments: [dep], instance_groups: [x]}'], ['{stemcell: [{os: windows}]}'], ['{teams: [t]}'], ['{lifecycle: errand}']])('are accepted when none applies: include %s', (include) => {
-    expect(buildPlan(planInput({ runtime: [addon(include)] })).groups).toHaveLength(1);
+  it('come one after the other: what one adds counts for the next', () => {
+    const second = "releases: [{name: rel, version: '1.0'}]\naddons: [{name: more, jobs: [{name: provider, release: rel}], include: {jobs: [{name: plain, release: rel}]}}]";
+    expect(jobsOf(addon('{}'), second)).toEqual([['server', 'plain', 'provider']]);
+    expect(jobsOf(second, addon('{}'))).toEqual([['server', 'plain']]);
+  });
+
+  it('come after the addons of the manifest', () => {
+    const manifest = edit(manifestYaml, ['tags:', 'addons: [{name: own, jobs: [{name: provider, release: rel, properties: {a: 1}}]}]\ntags:']);
+    const [group] = buildPlan(planInput({ manifest, runtime: [addon('{jobs: [{name: provider, release: rel}]}')] })).groups;
+    expect(group?.jobs.map((job) => job.name)).toEqual(['server', 'provider', 'plain']);
+  });
+
+  it('give their own properties to jobs that have none, and nothing of the deployment', () => {
+    const runtime = "releases: [{name: rel, version: '1.0'}]\naddons: [{name: a, properties: {port: 1, debug: true}, jobs: [{name: server, release: rel}]}]";
+    const manifest = edit(manifestYaml, ['{name: server, release: rel, properties: {port: 80}}', '{name: plain, release: rel}'], ['instance_groups:', 'properties: {port: 7, limits: {max: 3}}\ninstance_groups:']);
+    const plan = buildPlan(planInput({ manifest, runtime: [runtime] }));
+    expect(plan.groups[0]?.jobs.find((job) => job.name === 'server')?.properties).toMatchObject({ port: 1, debug: true, limits: { max: { a: 2, b: 1 } } });
+    expect(plan.warnings).toContain("Top level 'properties' in addons are deprecated. Please define 'properties' at the job level.");
+  });
+
+  it('bring their releases only with an addon that applies', () => {
+    const extra = { ...release('1.0'), id: 9, name: 'extra' };
+    const state = { ...emptyState(), releases: [release('1.0'), extra] };
+    const runtime = (include: string) => [`releases: [{name: extra, version: '1.0'}]\naddons: [{name: a, jobs: [{name: plain, release: extra}], include: ${include}}]`];
+    expect(buildPlan(planInput({ state, runtime: runtime('{}') })).releases.map((one) => one.name)).toEqual(['rel', 'extra']);
+    expect(buildPlan(planInput({ state, runtime: runtime('{teams: [t]}') })).releases.map((one) => one.name)).toEqual(['rel']);
+  });
+
+  it.each([
+    ['a release without a concrete version', "releases: [{name: rel, version: latest}]", 530001, /'rel' with version as 'latest'/],
+    ['another version of a release of the manifest', "releases: [{name: rel, version: '2.0'}]\naddons: [{name: a, jobs: [{name: plain, release: rel}]}]", 530003, "Runtime manifest specifies release 'rel' with version as '2.0'. This conflicts with version '1.0' specified in the deployment manifest."],
+    ['a release that is not listed', 'addons: [{name: a, jobs: [{name: plain, release: rel}]}]', 530002, /listed in the runtime releases section/],
+    ['a job that the group has', "releases: [{name: rel, version: '1.0'}]\naddons: [{name: a, jobs: [{name: server, release: rel}]}]", 100, "Colocated job 'server' is already added to the instance group 'web'."],
+    ['a job that its release does not have', "releases: [{name: rel, version: '1.0'}]\naddons: [{name: a, jobs: [{name: gone, release: rel}]}]", 140029, /'gone'/],
+    ['variables, which are not built yet', 'variables: [{name: a, type: password}]', 100, /'variables' in a runtime config/],
+  ])('are refused with %s', (_what, runtime, errorCode, message) => {
+    expect(() => buildPlan(planInput({ runtime: [runtime] }))).toThrow(expect.objectContaining({ code: errorCode, message: typeof message === 'string' ? message : (expect.stringMatching(message) as string) }));
   });
 
   it('may have tags only once', () => {

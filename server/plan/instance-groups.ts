@@ -2,12 +2,13 @@ import { networkHasAzs, parseCloudConfig, refusePlaceholders } from '../configs/
 import type { CloudConfig } from '../configs/cloud-config';
 import { groupBy } from '../core/collections';
 import { code, DirectorError, notSupported } from '../core/errors';
-import { isHash } from '../core/yaml';
-import { applyingAddons, mergeRuntimeConfigs } from '../deployments/addons';
+import { optionalField } from '../core/fields';
+import { isHash, type Hash } from '../core/yaml';
+import { applyingAddons, mergeRuntimeConfigs, parseRuntimeConfig, withAddons } from '../deployments/addons';
 import { findRelease, findStemcells, resolveVersions } from '../deployments/artifacts';
-import type { Manifest, ManifestGroup, ManifestStemcell } from '../deployments/manifest';
+import type { Manifest, ManifestGroup, ManifestRelease, ManifestStemcell } from '../deployments/manifest';
 import { parseTags } from '../deployments/manifest-groups';
-import { parseManifest } from '../deployments/parse-manifest';
+import { addonProperties, parseManifest } from '../deployments/parse-manifest';
 import { refuseLinks, type LinkedJob } from './links';
 import { requirementKey, requirementsOf, type NeededPackage } from './packages';
 import { bindProperties, mergeDeep } from './properties';
@@ -24,18 +25,17 @@ export function resolve(input: PlanInput): Resolved {
   const manifest = parseManifest(input.manifest, { canaries: request.canaries, maxInFlight: request.maxInFlight });
   const cloudConfig = parseCloudConfig(input.cloudConfigs, state.director.ownAddresses);
   const stemcells = manifest.stemcells.map((wanted) => findStemcell(wanted, state.stemcells));
-  const releases = manifest.releases.map((wanted) => findRelease(wanted, state.releases));
+  const { groups, releases, warnings } = applyAddons(input, manifest, stemcells);
   const catalogue: Catalogue = { manifest, cloudConfig, stemcells, releases };
-  const bindings = manifest.groups.map((group) => bindGroup(group, catalogue));
+  const bindings = groups.map((group) => bindGroup(group, catalogue));
   refuseLinks(bindings.flatMap((binding) => binding.linked));
-  const runtimeTags = applyRuntimeConfigs(input, catalogue);
   return {
     input, manifest, cloudConfig, releases, stemcells,
     resolvedManifest: resolveVersions(input.manifest, state),
     groups: bindings.map((binding) => binding.group),
     packages: requirementsOf(bindings.flatMap((binding) => binding.needed), state.compiledPackages),
-    tags: { ...runtimeTags, ...manifest.tags },
-    warnings: [...manifest.warnings, ...bindings.flatMap((binding) => binding.linked.flatMap(unknownLinkNames))],
+    tags: { ...runtimeTags(input.runtimeConfigs), ...manifest.tags },
+    warnings: [...manifest.warnings, ...warnings, ...bindings.flatMap((binding) => binding.linked.flatMap(unknownLinkNames))],
   };
 }
 
@@ -46,15 +46,46 @@ interface Catalogue {
   releases: readonly ReleaseVersionRecord[];
 }
 
-/** Tags of the runtime configs. Addons that concern the deployment, and variables, are not built yet and refused. */
-function applyRuntimeConfigs({ runtimeConfigs, state }: PlanInput, { manifest, stemcells }: Catalogue): Record<string, string> {
-  const runtimeConfig = mergeRuntimeConfigs(runtimeConfigs);
-  const groups = manifest.groups.map((group) => ({ ...group, os: stemcells.find((stemcell) => stemcell.alias === group.stemcell)?.os }));
-  const [addon] = applyingAddons(runtimeConfig, { deployment: manifest.name, teams: state.deployment.teams ?? [], groups });
-  if (addon) throw notSupported(`The addon '${addon.name}' of a runtime config, which applies to this deployment,`);
-  if (runtimeConfig.variables !== undefined) throw notSupported("'variables' in a runtime config");
-  if (runtimeConfig.tags !== undefined) refusePlaceholders(runtimeConfig.tags, 'runtime config.tags');
-  return parseTags(isHash(runtimeConfig.tags) ? { tags: runtimeConfig.tags } : {});
+interface Equipped {
+  groups: readonly ManifestGroup[];
+  releases: readonly ReleaseVersionRecord[];
+  warnings: readonly string[];
+}
+
+/**
+ * The manifest's groups and releases with what addons add: the manifest's own addons first, then one runtime config after the other.
+ * A runtime config's releases come only with an addon that applies.
+ */
+function applyAddons({ runtimeConfigs, state }: PlanInput, manifest: Manifest, stemcells: readonly PlannedStemcell[]): Equipped {
+  const target = { deployment: manifest.name, teams: state.deployment.teams ?? [] };
+  const os = (group: ManifestGroup) => stemcells.find((stemcell) => stemcell.alias === group.stemcell)?.os;
+  const context = { target, os };
+  const start: Equipped = { groups: withAddons(manifest.groups, manifest.addons, context), releases: manifest.releases.map((wanted) => findRelease(wanted, state.releases)), warnings: [] };
+  return runtimeConfigs.reduce<Equipped>((equipped, document) => {
+    if ((optionalField(document, 'variables', 'Array') ?? []).length > 0) throw notSupported("'variables' in a runtime config");
+    const { addons, releases } = parseRuntimeConfig(document);
+    const applying = applyingAddons(addons, equipped.groups.map((group) => ({ ...group, os: os(group) })), target);
+    for (const addon of applying) refusePlaceholders(addon.document, `runtime config addon '${addon.name}'`);
+    const needed = new Set(applying.flatMap((addon) => addon.jobs.map((job) => job.release)));
+    return {
+      groups: withAddons(equipped.groups, addons, context),
+      releases: releases.filter((release) => needed.has(release.name)).reduce((all, release) => withRelease(all, release, state.releases), equipped.releases),
+      warnings: addons.some((addon) => addon.ownProperties) ? [...equipped.warnings, addonProperties] : equipped.warnings,
+    };
+  }, start);
+}
+
+function withRelease(present: readonly ReleaseVersionRecord[], wanted: ManifestRelease, available: readonly ReleaseVersionRecord[]): readonly ReleaseVersionRecord[] {
+  const same = present.find((release) => release.name === wanted.name);
+  if (!same) return [...present, findRelease(wanted, available)];
+  if (same.version === wanted.version) return present;
+  throw new DirectorError(530003, `Runtime manifest specifies release '${wanted.name}' with version as '${wanted.version}'. This conflicts with version '${same.version}' specified in the deployment manifest.`);
+}
+
+function runtimeTags(runtimeConfigs: readonly Hash[]): Record<string, string> {
+  const { tags } = mergeRuntimeConfigs(runtimeConfigs);
+  if (tags !== undefined) refusePlaceholders(tags, 'runtime config.tags');
+  return parseTags(isHash(tags) ? { tags } : {});
 }
 
 function findStemcell(wanted: ManifestStemcell, available: readonly StemcellRecord[]): PlannedStemcell {
