@@ -30,10 +30,14 @@ export function registerHttp(registry: Registry, paths: KnownPaths): HttpMetrics
       const labels = { method: (request.method ?? '').toLowerCase(), path: template((request.url ?? '/').split('?', 1)[0] ?? '/') };
       response.once('close', () => {
         requests.inc({ ...labels, code: String(response.headersSent ? response.statusCode : clientGone) });
-        const endless = String(response.getHeader('content-type') ?? '').startsWith('text/event-stream');
-        if (!endless) durations.observe(labels, (performance.now() - startedAt) / 1_000);
+        if (!isEventStream(request, response)) durations.observe(labels, (performance.now() - startedAt) / 1_000);
       });
     },
     onException: (error) => exceptions.inc({ exception: error instanceof Error ? error.constructor.name : typeof error }),
   };
+}
+
+/** Headers given to `writeHead` cannot be read back, so what the client wants counts too. */
+function isEventStream(request: IncomingMessage, response: ServerResponse): boolean {
+  return [request.headers.accept, response.getHeader('content-type')].some((type) => String(type ?? '').startsWith('text/event-stream'));
 }

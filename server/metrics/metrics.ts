@@ -62,7 +62,8 @@ export function createMetrics(deps: MetricsDeps): Metrics {
       applyCluster(state);
       node.refresh();
       health();
-      return registry.metrics();
+      // The lag of an event loop that was not measured since the last scrape.
+      return (await registry.metrics()).replaceAll(/ Nan$/gm, ' NaN');
     },
     stop: () => reader.stop(),
   };
