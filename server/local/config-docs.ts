@@ -10,7 +10,8 @@ type Literal = string | number | boolean;
 
 /** What of JSON schema the configuration uses. */
 interface Node {
-  type?: string | undefined;
+  /** Several when null is a value too. */
+  type?: string | string[] | undefined;
   description?: string | undefined;
   default?: unknown;
   const?: Literal | undefined;
@@ -30,7 +31,7 @@ const literal = z.union([z.string(), z.number(), z.boolean()]);
 
 const node: z.ZodType<Node> = z.lazy(() =>
   z.object({
-    type: z.string().optional(),
+    type: z.union([z.string(), z.array(z.string())]).optional(),
     description: z.string().optional(),
     default: z.unknown().optional(),
     const: literal.optional(),
@@ -111,12 +112,40 @@ function section(key: string, group: Node, isRequired: boolean): string {
   const title = `## \`${key}\`${isRequired ? ' (required)' : ''}\n`;
   const described = group.description ? `\n${group.description}\n` : '';
   if (group.oneOf) return [`${title}${described}\nOne of the following.\n`, ...group.oneOf.map((variant) => `### ${variantName(variant)}\n\n${table(childRows(key, variant))}`)].join('\n');
-  return `${title}${described}\n${table(childRows(key, group))}`;
+  const kinds = Object.entries(group.properties ?? {}).flatMap(([name, child]) => kindsOf(`${key}.${name}`, child));
+  return [`${title}${described}\n${table(childRows(key, group))}`, ...kinds].join('\n');
+}
+
+/** Text about a list whose entries are of several kinds, told apart by a key of theirs; none for anything else. */
+function kindsOf(key: string, list: Node): string[] {
+  const variants = list.items?.oneOf;
+  if (!variants) return [];
+  const prefix = `${key}[]`;
+  const tag = tagOf(variants[0] ?? {});
+  const rows = variants.map((variant) => childRows(prefix, variant));
+  const tagRow: Row = { key: `${prefix}.${tag}`, type: 'one of those below', value: 'required', meaning: '' };
+  const common = (rows[0] ?? []).filter((row) => row.key !== tagRow.key && rows.every((others) => others.some((other) => other.key === row.key && other.type === row.type && isLeaf(row))));
+  const differs = (row: Row) => rows.some((others) => others.some((other) => other.key === row.key && other.value !== row.value));
+  const shared = [tagRow, ...common.map((row) => (differs(row) ? { ...row, value: `by \`${tag}\`` } : row))];
+  const own = (row: Row) => row.key !== tagRow.key && isLeaf(row) && (!common.some(({ key: name }) => name === row.key) || differs(row));
+  return [
+    `### \`${key}\`\n\nEvery entry has these keys, and those of its kind.\n\n${table(shared)}`,
+    ...variants.map((variant, i) => `#### ${variantName(variant)}\n\n${table((rows[i] ?? []).filter(own))}`),
+  ];
+}
+
+/** False for rows that only announce the rows after them, or that there are none. */
+function isLeaf(row: Row): boolean {
+  return row.type !== groupType;
+}
+
+function tagOf(variant: Node): string {
+  return Object.entries(variant.properties ?? {}).find(([, child]) => child.const !== undefined)?.[0] ?? '';
 }
 
 function variantName(variant: Node): string {
-  const [key, tag] = Object.entries(variant.properties ?? {}).find(([, child]) => child.const !== undefined) ?? [];
-  return `\`${key}: ${String(tag?.const)}\``;
+  const tag = tagOf(variant);
+  return `\`${tag}: ${String(variant.properties?.[tag]?.const)}\``;
 }
 
 function childRows(prefix: string, group: Node): Row[] {
@@ -131,22 +160,31 @@ function rowsOf(key: string, child: Node, isRequired: boolean): Row[] {
   return [own];
 }
 
+const groupType = 'keys below';
+
 function typeOf(child: Node): string {
   if (child.const !== undefined) return `\`${String(child.const)}\``;
   if (child.enum) return child.enum.map((value) => `\`${String(value)}\``).join(', ');
   if (isSecret(child)) return child.anyOf?.some((way) => way.format !== undefined) ? 'text or secret' : 'secret';
+  if (Array.isArray(child.type)) return child.type.map((type) => (type === 'null' ? 'null' : typeOf({ ...child, type }))).join(' or ');
   switch (child.type) {
     case 'integer':
-      return ['integer', rangeOf(child)].filter(Boolean).join(' ');
+    case 'number':
+      return [child.type, rangeOf(child)].filter(Boolean).join(' ');
     case 'array':
-      return [`list of ${child.items ? typeOf(child.items) : 'values'}`, child.minItems ? `at least ${child.minItems}` : ''].filter(Boolean).join(', ');
+      return [`list of ${itemsOf(child.items)}`, child.minItems ? `at least ${child.minItems}` : ''].filter(Boolean).join(', ');
     case 'object':
-      return child.properties ? 'keys below' : 'map';
+      return child.properties ? groupType : 'map';
     case 'string':
       return child.format === 'uri' ? 'URL' : 'text';
     default:
-      return child.type ?? 'any';
+      return child.type ?? 'anything';
   }
+}
+
+function itemsOf(items: Node | undefined): string {
+  if (items?.oneOf) return 'entries, see below';
+  return items === undefined || Object.keys(items).length === 0 ? 'values' : typeOf(items);
 }
 
 function isSecret(child: Node): boolean {
@@ -161,7 +199,15 @@ function rangeOf({ minimum, maximum }: Node): string {
 
 function valueOf(child: Node, isRequired: boolean): string {
   if (isRequired) return 'required';
-  return child.default === undefined ? '' : `\`${JSON.stringify(child.default).replaceAll('"', '').replaceAll(',', ', ')}\``;
+  if (child.default === undefined || child.properties) return '';
+  const shown = child.items?.oneOf && Array.isArray(child.default) ? tagsOf(child.default, tagOf(child.items.oneOf[0] ?? {})) : child.default;
+  if (shown === '') return '`""`';
+  return `\`${JSON.stringify(shown).replaceAll('"', '').replaceAll(',', ', ')}\``;
+}
+
+/** Of entries of several kinds only the kinds: the rest of them is their own default. */
+function tagsOf(entries: readonly unknown[], tag: string): unknown[] {
+  return entries.map((entry) => (typeof entry === 'object' && entry !== null && tag in entry ? Object.entries(entry).find(([key]) => key === tag)?.[1] : entry));
 }
 
 function table(rows: readonly Row[]): string {

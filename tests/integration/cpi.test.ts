@@ -77,6 +77,17 @@ describe('a call', () => {
     expect(lines).toContain('Using cpi_version 2 for CPI ');
   });
 
+  test('is told of with its duration and outcome, once it was made', async () => {
+    const calls: Parameters<NonNullable<CpisOptions['onCall']>>[0][] = [];
+    const { cpi, lose } = open(await writeCpi(withInfo(`if (request.method === 'has_vm') throw { type: 'Bosh::Clouds::CloudError', message: 'no', ok_to_retry: false }; return 'disk-1';`)), { onCall: (call) => void calls.push(call) });
+    await cpi.createDisk(1, {}, 'vm-1');
+    await expect(cpi.hasVm('1')).rejects.toThrow('no');
+    lose();
+    await expect(cpi.hasVm('1')).rejects.toThrow('lost');
+    expect(calls.map(({ method, outcome }) => [method, outcome])).toEqual([['info', 'ok'], ['create_disk', 'ok'], ['has_vm', 'error']]);
+    expect(calls.every(({ ms }) => ms > 5 && ms < 20_000)).toBe(true);
+  });
+
   test('asks for the version again when the executable was replaced', async () => {
     const path = await writeCpi(withInfo('return true;'));
     const { cpi } = open(path);
