@@ -13,6 +13,7 @@ CREATE TABLE "bus_moves" (
 	"urls" text[] NOT NULL,
 	"ca_sha1" text NOT NULL,
 	"username" text NOT NULL,
+	"problem" text,
 	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
 	"finished_at" timestamp with time zone,
 	"superseded_by" bigint

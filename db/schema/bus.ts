@@ -18,6 +18,8 @@ export const busMoves = pgTable('bus_moves', {
   /** SHA-1 of the CA bundle of the node that accepted it: others must have the same. */
   caSha1: text('ca_sha1').notNull(),
   username: text('username').notNull(),
+  /** Why nobody can go on with it at present. */
+  problem: text('problem'),
   createdAt: instant('created_at').notNull().defaultNow(),
   finishedAt: instant('finished_at'),
   supersededBy: bigint('superseded_by', { mode: 'number' }),

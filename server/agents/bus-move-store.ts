@@ -42,7 +42,7 @@ export interface BusMove {
   pending: number;
   gone: number;
   superseded: number;
-  /** Newest reason why an agent could not be told yet. */
+  /** Why it does not get on: the newest reason why an agent could not be told yet, or what keeps the whole move back. */
   error: string | undefined;
 }
 
@@ -73,6 +73,8 @@ export async function startBusMove(db: Db, input: NewBusMove): Promise<number> {
   const urls = checkBusUrls(input.urls);
   return db.transaction(async (tx) => {
     await tx.execute(sql`LOCK TABLE vms IN SHARE ROW EXCLUSIVE MODE`);
+    // Before their agents, as the mover does.
+    await tx.execute(sql`SELECT 1 FROM bus_moves WHERE finished_at IS NULL AND superseded_by IS NULL ORDER BY id FOR UPDATE`);
     const { az } = input;
     if (az !== undefined) await requireVms(tx, az);
     const [move] = await tx.insert(busMoves).values({ az: az ?? null, urls, caSha1: input.caSha1, username: input.user }).returning({ id: busMoves.id });
@@ -81,6 +83,7 @@ export async function startBusMove(db: Db, input: NewBusMove): Promise<number> {
     await tx.execute(sql`INSERT INTO bus_move_agents (move_id, agent_id) SELECT ${move.id}, agent_id FROM vms WHERE ${az === undefined ? sql`true` : sql`az = ${az}`}`);
     await supersede(tx, move.id, az);
     await finishMoves(tx);
+    await forgetOldMoves(tx);
     await tx.insert(events).values({ username: input.user, action: 'update', objectType: 'bus', objectName: az ?? 'all', context: { move: move.id, urls } });
     await tx.execute(sql`SELECT pg_notify('bus_moves', ${String(move.id)})`);
     return move.id;
@@ -108,6 +111,12 @@ async function supersede(tx: Tx, id: number, az: string | undefined): Promise<vo
     FROM bus_move_agents n WHERE n.move_id = ${id} AND n.agent_id = a.agent_id AND a.move_id <> ${id} AND a.state = 'pending'`);
   await tx.execute(sql`
     UPDATE bus_moves SET superseded_by = ${id} WHERE id <> ${id} AND finished_at IS NULL AND superseded_by IS NULL AND ${az === undefined ? sql`true` : sql`az = ${az}`}`);
+}
+
+/** Moves that have ended stay for the record, the newest twenty of them. */
+async function forgetOldMoves(tx: Tx): Promise<void> {
+  await tx.execute(sql`
+    DELETE FROM bus_moves WHERE id IN (SELECT id FROM bus_moves WHERE finished_at IS NOT NULL OR superseded_by IS NOT NULL ORDER BY id DESC OFFSET 20)`);
 }
 
 /** Ends the moves that have nothing left to do. */
@@ -148,7 +157,7 @@ async function readMoves(db: Db, where: SQL | undefined, limit: number): Promise
     .limit(limit);
   return rows.map(({ move, error, ...counts }) => ({
     id: move.id, az: move.az ?? undefined, urls: move.urls, caSha1: move.caSha1, user: move.username, createdAt: move.createdAt,
-    finishedAt: move.finishedAt ?? undefined, supersededBy: move.supersededBy ?? undefined, ...counts, error: error ?? undefined,
+    finishedAt: move.finishedAt ?? undefined, supersededBy: move.supersededBy ?? undefined, ...counts, error: move.problem ?? error ?? undefined,
   }));
 }
 

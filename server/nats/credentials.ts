@@ -1,6 +1,7 @@
 import 'reflect-metadata';
 import { createPrivateKey, randomBytes, type KeyObject } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
+import { findSigningCertificate } from './ca-bundle';
 
 /**
  * Certificates of the installation: the CA, servers, the director's and the health monitor's clients, and agents.
@@ -14,6 +15,7 @@ const dayMs = 86_400_000;
 const backdateMs = 3_600_000;
 const bootstrapDays = 1;
 const permanentDays = 730;
+const caDays = 3650;
 
 /** A certificate with its key, both PEM (the key PKCS#8). */
 export interface Certificate {
@@ -40,13 +42,13 @@ export function subjectOf(commonName: string): string {
   return `C=USA, O=Cloud Foundry, CN=${commonName}`;
 }
 
-/** A new self-signed CA, valid for ten years. */
-export async function createCa(commonName = 'default.nats-ca.bosh-internal'): Promise<Certificate> {
+/** A new self-signed CA, valid for ten years unless `days` says otherwise. */
+export async function createCa(commonName = 'default.nats-ca.bosh-internal', days = caDays): Promise<Certificate> {
   const keys = await newKeys();
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: newSerial(),
     name: subjectOf(commonName),
-    ...validity(3650),
+    ...validity(days),
     signingAlgorithm: { ...keyAlgorithm, hash: 'SHA-256' },
     keys,
     extensions: [
@@ -80,13 +82,16 @@ export async function issueClientCertificate(ca: Certificate, client: { cn: stri
   return issueClient(await loadSigner(ca), client.cn, client.days);
 }
 
-/** Signs agents' certificates with the NATS CA. The key is read at the first use; a bad one rejects every call. */
-export function createAgentIssuer(caPem: string, caKeyPem: string): AgentIssuer {
+/**
+ * Signs agents' certificates with the NATS CA. `caBundle` is one or several PEM certificates, all of them trusted; the one that fits the
+ * key signs (see `findSigningCertificate`), and agents get them all. A bad key rejects every call.
+ */
+export function createAgentIssuer(caBundle: string, caKeyPem: string): AgentIssuer {
   let signer: Promise<Signer> | undefined;
   const issueAgent = async (commonName: string, days: number): Promise<AgentCertificate> => {
-    signer ??= loadSigner({ certificate: caPem, privateKey: caKeyPem });
+    signer ??= loadSigner({ certificate: findSigningCertificate(caBundle, caKeyPem), privateKey: caKeyPem });
     const issued = await issueClient(await signer, commonName, days);
-    return { ca: caPem, certificate: issued.certificate, private_key: issued.privateKey };
+    return { ca: caBundle, certificate: issued.certificate, private_key: issued.privateKey };
   };
   return {
     bootstrap: (agentId) => issueAgent(`${agentId}.bootstrap.agent.bosh-internal`, bootstrapDays),

@@ -1,0 +1,137 @@
+import type { Database, Tx } from '../../db/client';
+import { abortReason } from '../core/clock';
+import type { Log } from '../core/log';
+import type { AgentCertificate } from '../nats/credentials';
+import { callerWithoutTask, type AgentCaller, type Agents } from './agent';
+import { claimSend, hasUnfinishedMoves, listDueAgents, markFailed, markTold, putOff, tidyMoves, type DueAgent } from './bus-mover-store';
+
+/**
+ * Carries out moves of the bus (see `startBusMove`): every agent gets the new list of NATS servers and a new certificate, restarts, and
+ * is `told` when it answers from there.
+ *
+ *   absent agents   are tried again after 1 … 60 s for as long as their VM exists, and as soon as they make a new connection
+ *   a bad list      costs one VM: until the first agent of a move has come back, no other is told
+ *   busy agents     of a deployment that is being changed, or that compile, are left until that has ended
+ *   another CA      on this node than on the one that took the order: nothing is sent
+ *
+ * A node that dies between an agent's answer and its note tells the agent again: it gets a new certificate and restarts once more.
+ */
+
+/** Part of the component's context (`ComponentContext`, which lies above agents). */
+interface Duty {
+  readonly epoch: number;
+  readonly signal: AbortSignal;
+  readonly log: Log;
+  holds(): boolean;
+  write<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
+}
+
+export interface BusMoverDeps {
+  db: Database;
+  agents: Pick<Agents, 'agentFor'>;
+  permanentCertificate(agentId: string): Promise<AgentCertificate>;
+  /** `natsConfigSha1` of this node. */
+  caSha1: string;
+  /** For messages. */
+  nodeName: string;
+  /** Default 2 s, 120 s and 64. */
+  limits?: Partial<Limits>;
+}
+
+interface Limits {
+  /** Patience for the sign of life that comes first: absent agents must not hold up the others. */
+  probeMs: number;
+  /** Patience until an agent that was told has restarted and answers. */
+  returnMs: number;
+  /** Agents at a time. */
+  atATime: number;
+}
+
+/** What one holder of the lease has under way. */
+interface Round {
+  epoch: number;
+  underWay: Map<string, Promise<void>>;
+  /** By move and agent: an agent that is told again within one lease gets the same, so that it has no reason to restart. */
+  certificates: Map<string, AgentCertificate>;
+  tidyAt: number;
+}
+
+const tidyMs = 2_000;
+
+/** The component `bus-mover`. */
+export function createBusMover(deps: BusMoverDeps) {
+  const limits: Limits = { probeMs: 2_000, returnMs: 120_000, atATime: 64, ...deps.limits };
+  const problem = `Node ${deps.nodeName}, which moves the bus, has another NATS CA or signing certificate in its configuration than the node that took the order. Give all nodes the same configuration, or start the move again`;
+  let round: Round = newRound(0);
+  return {
+    name: 'bus-mover',
+    intervalMs: 500,
+    async tick(ctx: Duty): Promise<void> {
+      if (round.epoch !== ctx.epoch) round = newRound(ctx.epoch);
+      if (!(await hasUnfinishedMoves(deps.db))) return;
+      if (performance.now() >= round.tidyAt) {
+        round.tidyAt = performance.now() + tidyMs;
+        for (const id of await ctx.write((tx) => tidyMoves(tx, { caSha1: deps.caSha1, problem }))) ctx.log.info('bus-move-finished', { move: id });
+      }
+      const free = limits.atATime - round.underWay.size;
+      if (free === 0) return;
+      for (const agent of await listDueAgents(deps.db, { caSha1: deps.caSha1, except: [...round.underWay.keys()], limit: free })) begin(ctx, round, agent);
+    },
+  };
+
+  /** Works on one agent in the background; the next rounds fill the places that become free. */
+  function begin(ctx: Duty, { underWay, certificates }: Round, agent: DueAgent): void {
+    const work = tell({ ctx, deps, limits, certificates }, agent)
+      .catch((error: unknown) => {
+        if (!ctx.signal.aborted) ctx.log.warn('bus-move-agent-failed', { agent: agent.agentId, error });
+      })
+      .finally(() => underWay.delete(agent.agentId));
+    underWay.set(agent.agentId, work);
+  }
+}
+
+function newRound(epoch: number): Round {
+  return { epoch, underWay: new Map(), certificates: new Map(), tidyAt: 0 };
+}
+
+interface Telling {
+  ctx: Duty;
+  deps: BusMoverDeps;
+  limits: Limits;
+  certificates: Map<string, AgentCertificate>;
+}
+
+async function tell({ ctx, deps, limits, certificates }: Telling, agent: DueAgent): Promise<void> {
+  const agentFor = (patienceMs: number) => deps.agents.agentFor({ id: agent.agentId, name: agent.name, cid: agent.cid }, caller(ctx, patienceMs));
+  let sent = false;
+  try {
+    await agentFor(limits.probeMs).getState({ timeoutMs: limits.probeMs });
+    const key = `${agent.moveId}/${agent.agentId}`;
+    const cert = certificates.get(key) ?? (await deps.permanentCertificate(agent.agentId));
+    if (!(await ctx.write((tx) => claimSend(tx, agent)))) return void (await ctx.write((tx) => putOff(tx, agent)));
+    certificates.set(key, cert);
+    sent = true;
+    await agentFor(limits.returnMs).updateSettings({ trusted_certs: '', disk_associations: [], mbus: { cert, urls: agent.urls } });
+    await ctx.write((tx) => markTold(tx, agent, deps.caSha1));
+    certificates.delete(key);
+  } catch (error) {
+    if (ctx.signal.aborted) return;
+    const reason = error instanceof Error ? error.message : String(error);
+    await ctx.write((tx) => markFailed(tx, agent, sent ? `It was told, and its answer from the new servers has not come: ${reason}` : reason));
+  }
+}
+
+/** Speaks for the holder of the lease, for `patienceMs` at most. */
+function caller(ctx: Duty, patienceMs: number): AgentCaller {
+  const patience = AbortSignal.timeout(patienceMs + 1_000);
+  const signal = AbortSignal.any([ctx.signal, patience]);
+  const speaker: AgentCaller = {
+    ...callerWithoutTask(signal),
+    fence: async () => {
+      if (signal.aborted) throw abortReason(signal);
+      if (!ctx.holds()) throw new Error('the lease of bus-mover is not held at the moment');
+    },
+    uncancellable: () => speaker,
+  };
+  return speaker;
+}
