@@ -53,7 +53,7 @@ export class Exchange {
   readonly #done: Promise<Outcome>;
   readonly #finish: (outcome: Outcome) => void;
   readonly #fail: (error: unknown) => void;
-  readonly #probing = new AbortController();
+  #probing: AbortController | undefined;
   #finished = false;
   #timer: NodeJS.Timeout | undefined;
   #repeatMs = firstRepeatMs;
@@ -100,7 +100,7 @@ export class Exchange {
       this.#finished = true;
       clearTimeout(patience);
       clearTimeout(this.#timer);
-      this.#probing.abort(new Error('answered'));
+      this.#probing?.abort(new Error('answered'));
       forget();
       caller.signal.removeEventListener('abort', onAbort);
       this.#close();
@@ -155,6 +155,7 @@ export class Exchange {
 
   /** Is the agent there, and has it (or the network) forgotten the request? */
   #probe(): void {
+    this.#probing ??= new AbortController();
     const caller = withSignal(this.#input.caller, AbortSignal.any([this.#input.caller.signal, this.#probing.signal]));
     new Exchange(this.#deps, { target: this.#input.target, caller, method: 'ping', args: [], patienceMs: 2 ** 30 }).run().then(
       () => this.#sendAfter(probe.graceMs),

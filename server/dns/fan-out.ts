@@ -16,6 +16,8 @@ export interface FanOutDeps<T extends { agentId: string }, V extends { version: 
 
 /** An agent that has not answered after this time makes room for another one, ms: those that are silent hold up nobody. */
 const makesRoomAfterMs = 500;
+/** Messages in a row before other work of this process gets its turn. */
+const sentAtOnce = 50;
 /** Pauses before an agent is told again. Nobody at its subject costs next to nothing; it may be booting. */
 const pauses = { absent: { firstMs: 1_000, longestMs: 10_000 }, other: { firstMs: 2_000, longestMs: 30_000 } };
 
@@ -42,6 +44,7 @@ export class FanOut<T extends { agentId: string }, V extends { version: number }
   #line: Waiting<T>[] = [];
   #blob: V | undefined;
   #telling = 0;
+  #filling = false;
 
   constructor(deps: FanOutDeps<T, V>) {
     this.#deps = deps;
@@ -95,11 +98,19 @@ export class FanOut<T extends { agentId: string }, V extends { version: number }
   }
 
   #fill(): void {
-    while (this.#telling < this.#deps.limit && this.#blob && !this.#deps.signal.aborted && this.#deps.canSend()) {
+    this.#filling = false;
+    for (let sent = 0; this.#telling < this.#deps.limit && this.#blob && !this.#deps.signal.aborted && this.#deps.canSend(); sent++) {
+      if (sent >= sentAtOnce) return this.#fillSoon();
       const waiting = this.#line.shift();
       if (!waiting) return;
       void this.#tell(waiting, this.#blob);
     }
+  }
+
+  #fillSoon(): void {
+    if (this.#filling || this.#line.length === 0) return;
+    this.#filling = true;
+    setImmediate(() => this.#fill());
   }
 
   async #tell(waiting: Waiting<T>, blob: V): Promise<void> {
@@ -110,7 +121,7 @@ export class FanOut<T extends { agentId: string }, V extends { version: number }
       if (!counted) return;
       counted = false;
       this.#telling -= 1;
-      this.#fill();
+      this.#fillSoon();
     };
     const timer = setTimeout(makeRoom, makesRoomAfterMs);
     try {

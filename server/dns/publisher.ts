@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { Readable } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Database } from '../../db/client';
 import { callerWithoutTask, type AgentCaller, type Agents, type DnsRecordsBlob } from '../agents/agent';
 import { isAgentAbsent, isAgentFailure } from '../agents/request';
@@ -17,6 +19,8 @@ const roundMs = 100;
 const coalesceMs = 500;
 /** How often they are compared when nothing hints at a change. */
 const pollMs = 5_000;
+/** Comparing takes at most so much of the database's time in a huge fleet: a pause is this many times as long as the last comparison. */
+const pauseFactor = { hinted: 5, polled: 20 };
 /** A version waits this long for the agents that have not had their turn with the one before. */
 const turnMs = 5_000;
 /** Answers are noted together, this often. */
@@ -79,6 +83,8 @@ interface Term {
   told: DnsBlob | undefined;
   toldAt: number;
   comparedAt: number;
+  /** How long that took, ms. */
+  comparingMs: number;
   notedAt: number;
   uploadAt: number;
   uploadPauseMs: number;
@@ -89,14 +95,15 @@ function newTerm(deps: DnsPublisherDeps, ctx: ComponentContext): Term {
   return {
     ctx,
     fanOut: new FanOut({ tell, canSend: () => deps.bus.isConnected(), limit: deps.settings.fanOut, signal: ctx.signal }),
-    unstored: undefined, told: undefined, toldAt: -Infinity, comparedAt: -Infinity, notedAt: -Infinity, uploadAt: -Infinity, uploadPauseMs: 0,
+    unstored: undefined, told: undefined, toldAt: -Infinity, comparedAt: -Infinity, comparingMs: 0, notedAt: -Infinity, uploadAt: -Infinity, uploadPauseMs: 0,
   };
 }
 
 async function round(deps: DnsPublisherDeps, term: Term, hint: { hinted: boolean }): Promise<void> {
   const now = performance.now();
   if (now - term.notedAt >= noteMs) await note(term);
-  const due = now - term.comparedAt >= (hint.hinted ? coalesceMs : pollMs);
+  const pauseMs = hint.hinted ? Math.max(coalesceMs, pauseFactor.hinted * term.comparingMs) : Math.max(pollMs, pauseFactor.polled * term.comparingMs);
+  const due = now - term.comparedAt >= pauseMs;
   const waitsForTurns = term.fanOut.queued > 0 && now - term.toldAt < turnMs;
   if (due && !waitsForTurns) {
     const polled = !hint.hinted;
@@ -116,7 +123,9 @@ async function compare(deps: DnsPublisherDeps, term: Term): Promise<void> {
   const blobId = randomUUID();
   // A transaction whose commit was not heard of is repeated: the first one's version is our own too.
   const isOwn = (id: string) => id === blobId || id === term.unstored?.blobId;
+  const since = performance.now();
   const newest = await term.ctx.write((tx) => recordChanges(tx, { domain: deps.settings.domain, blobId, isOwn }));
+  term.comparingMs = performance.now() - since;
   term.unstored = newest?.stored === false ? newest : undefined;
   const told = newest?.stored ? newest : await findStored(deps.db);
   if (told) await aim(deps, term, told);
@@ -149,8 +158,10 @@ async function upload(deps: DnsPublisherDeps, term: Term, blob: DnsBlob): Promis
   }
 }
 
-function* whileHeld(ctx: ComponentContext, text: Iterable<string>): Generator<string> {
+/** The text piece by piece; everything else that this process does gets its turn in between. */
+async function* whileHeld(ctx: ComponentContext, text: Iterable<string>): AsyncGenerator<string> {
   for (const piece of text) {
+    await nextTurn();
     if (!ctx.holds()) throw new Error('the lease was lost while the DNS records were uploaded');
     yield piece;
   }
@@ -167,6 +178,8 @@ async function note(term: Term): Promise<void> {
 
 /** Tells one agent, by blob id or, where its stemcell can do that, by signed URL. */
 function teller(deps: DnsPublisherDeps, ctx: ComponentContext): (agent: AgentBehind, blob: DnsBlob) => Promise<Answer> {
+  // Every agent that is being told listens to it.
+  setMaxListeners(0, ctx.signal);
   const caller: AgentCaller = {
     ...callerWithoutTask(ctx.signal),
     fence: async () => {

@@ -94,13 +94,10 @@ export async function markStored(tx: Tx, version: number, digest: string): Promi
 
 /** All records as the newest version has them, by instance and network. */
 export async function listRecords(db: Db): Promise<DnsRecord[]> {
-  const r = localDnsRecords;
-  const rows = await db
-    .select({ instanceId: r.instanceId, instanceUuid: r.instanceUuid, instanceIndex: r.instanceIndex, group: r.instanceGroup, az: r.az, network: r.network, deployment: r.deployment, ip: r.ip, agentId: r.agentId, domain: r.domain })
-    .from(r)
-    .where(eq(r.tombstone, false))
-    .orderBy(r.instanceId, r.network, r.id);
-  return rows.flatMap(({ instanceId, agentId, ...row }) => (instanceId === null || agentId === null ? [] : [{ ...row, instanceId, agentId }]));
+  const { rows } = await db.execute<DnsRecord & Record<string, unknown>>(sql`
+    SELECT instance_id AS "instanceId", instance_uuid AS "instanceUuid", instance_index AS "instanceIndex", instance_group AS "group", az, network, deployment, ip, agent_id AS "agentId", domain
+    FROM local_dns_records WHERE NOT tombstone ORDER BY instance_id, network, id`);
+  return rows;
 }
 
 /** Ids of all names that were ever in a record. */
@@ -120,7 +117,8 @@ export async function readNameIds(db: Db): Promise<NameIds> {
 }
 
 function keyOf(kind: 'az' | 'network' | 'group', name: string, deployment: string): string {
-  return JSON.stringify([kind, name, deployment]);
+  // No name has a NUL: Postgres cannot store it.
+  return `${kind}\0${deployment}\0${name}`;
 }
 
 /** An agent that has not confirmed a version. */
