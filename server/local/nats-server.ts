@@ -5,7 +5,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Certificate } from '../nats/credentials';
 import { natsAuthFile } from '../nats/users';
-import { writeUsersFile } from '../nats/users-file';
+import { replaceFile } from '../nats/users-file';
 import type { Command } from './command';
 import { ManagedProcess } from './managed-process';
 
@@ -74,7 +74,7 @@ async function prepareServer(options: NatsClusterOptions, { name, ports }: { nam
   await mkdir(folder, { recursive: true, mode: 0o700 });
   await writeFile(join(folder, 'nats.conf'), serverConfig(options, { name, ports }), { mode: 0o600 });
   if (!existsSync(usersFile)) {
-    await writeUsersFile(usersFile, natsAuthFile({ directorSubject: options.directorSubject, hmSubject: options.hmSubject, agents: [] }));
+    await replaceFile(usersFile, natsAuthFile({ directorSubject: options.directorSubject, hmSubject: options.hmSubject, agents: [] }));
   }
   const monitorUrl = `http://127.0.0.1:${ports.monitor}`;
   const managed = new ManagedProcess({

@@ -8,8 +8,8 @@ const varzSchema = z.object({ config_load_time: z.string() });
 const blindWaitMs = 250;
 const reloadTimeoutMs = 3_000;
 
-/** Replaces the file at once: a server that starts in this moment reads the old or the new list, never half of one. */
-export async function writeUsersFile(path: string, content: string): Promise<void> {
+/** Replaces the file at once: whoever reads it in this moment gets the old or the new content, never half of one. */
+export async function replaceFile(path: string, content: string): Promise<void> {
   await writeFile(`${path}.new`, content, { mode: 0o600 });
   await rename(`${path}.new`, path);
 }

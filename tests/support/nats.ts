@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createCa, issueClientCertificate, issueServerCertificate, subjectOf } from '../../server/nats/credentials';
 import { natsAuthFile, type NatsAgent } from '../../server/nats/users';
-import { reloadNatsServer, writeUsersFile } from '../../server/nats/users-file';
+import { reloadNatsServer, replaceFile } from '../../server/nats/users-file';
 import { findNatsServer } from '../../server/local/nats-binary';
 import { natsServerNames, prepareNatsCluster, waitForRoutes, type NatsServer } from '../../server/local/nats-server';
 import { freePort } from './postgres';
@@ -89,7 +89,7 @@ export async function startNats(options: { servers?: 1 | 3; agentsOpen?: boolean
 async function authorise(servers: NatsServer[], users: Parameters<typeof natsAuthFile>[0]): Promise<void> {
   await Promise.all(
     servers.map(async (server) => {
-      await writeUsersFile(server.usersFile, natsAuthFile(users));
+      await replaceFile(server.usersFile, natsAuthFile(users));
       const pid = server.readyPid();
       if (pid !== undefined) await reloadNatsServer({ pid, monitorUrl: server.monitorUrl });
     }),
