@@ -55,17 +55,20 @@ export const agentsRouter = router({
         synced: z.boolean(),
         total: z.int(),
         statuses: statusCounts,
+        /** How far the DNS records have come; only for those who may read everything. */
+        dns: z.object({ version: z.int(), records: z.int(), agents: z.int(), behind: z.int(), oldestBehindS: z.number().optional() }).optional(),
         servers: z.array(z.object({ name: z.string(), /** Absent for servers that no node has heard of lately, and for the agents without one (name `-`). */ state: z.enum(['connected', 'up', 'lost', 'unknown']).optional(), total: z.int(), statuses: statusCounts })),
       }),
     )
     .query(async ({ ctx }) => {
-      const [overview, book] = await Promise.all([ctx.shared.overview(), ctx.shared.agents()]);
+      const [overview, book, dns] = await Promise.all([ctx.shared.overview(), ctx.shared.agents(), ctx.may.teams ? undefined : ctx.shared.dns()]);
       const mine = filterAgents(book.agents, { teams: ctx.may.teams });
       const byServer = groupByServer(mine);
       const known = overview.nats.map((server) => server.name);
       const others = [...byServer.keys()].filter((name) => !known.includes(name)).toSorted((a, b) => Number(a === noServer) - Number(b === noServer) || a.localeCompare(b));
       return {
         at: overview.at, synced: book.synced, total: mine.length, statuses: countStatuses(mine),
+        dns: dns?.newest && { version: dns.newest.version, records: dns.records, agents: dns.agents, behind: dns.agentsBehind, oldestBehindS: dns.oldestBehind?.forS },
         servers: [...known, ...others].map((name) => {
           const here = byServer.get(name) ?? [];
           return { name, state: overview.nats.find((server) => server.name === name)?.state, total: here.length, statuses: countStatuses(here) };

@@ -41,6 +41,8 @@ export interface TrpcDeps {
   fleet: FleetView;
   /** Of the configuration: `health_monitor.resurrector.enabled`, and id and name of each of `health_monitor.plugins`. */
   monitor: { resurrector: boolean; plugins: readonly { id: string; name: string }[] };
+  /** NATS servers that agents get without a move, and `natsConfigSha1` of this node. */
+  bus: { urls: readonly string[]; caSha1: string };
 }
 
 /** Per request: who asks, and what the procedures use. */

@@ -145,6 +145,36 @@ export const healthRouter = router({
       return { ...toAlertView(found), jobsToInstanceIds: found.jobsToInstanceIds, plugins: await listDeliveriesOf(db, found.seq) };
     }),
 
+  /** How the plugins get on that alerts are delivered to. */
+  plugins: readProcedure
+    .output(
+      z.array(
+        z.object({
+          /** Its id. */
+          plugin: z.string(),
+          /** Its kind; absent when the configuration does not have it any more. */
+          name: z.string().optional(),
+          configured: z.boolean(),
+          /** Alerts on their way, those of them that failed at least once, and the age of the oldest, ms. */
+          pending: z.int(),
+          failing: z.int(),
+          oldestMs: z.number(),
+          /** In the time for which alerts are kept. */
+          delivered: z.int(),
+          givenUp: z.int(),
+          /** Why it could not be delivered. */
+          error: z.string().optional(),
+        }),
+      ),
+    )
+    .query(async ({ ctx }) => {
+      const { plugins } = ctx.deps.monitor;
+      const states = await ctx.shared.deliveries();
+      const removed = states.filter((state) => state.pending > 0 && !plugins.some((one) => one.id === state.plugin));
+      const none = { pending: 0, failing: 0, oldestMs: 0, delivered: 0, givenUp: 0 };
+      return [...plugins.map((one) => ({ ...none, ...states.find((state) => state.plugin === one.id), plugin: one.id, name: one.name, configured: true })), ...removed.map((state) => ({ ...state, configured: false }))];
+    }),
+
   /** Whether VMs that are missing or do not answer are recreated. */
   resurrection: readProcedure
     .output(

@@ -56,3 +56,15 @@ export async function listAgentDnsVersions(db: Db): Promise<Map<string, number>>
   const { rows } = await db.execute<{ agent_id: string; dns_version: number }>(sql`SELECT agent_id, dns_version FROM agent_dns_versions`);
   return new Map(rows.map((row) => [row.agent_id, row.dns_version]));
 }
+
+/** VMs by AZ, and the NATS servers that moves have given to an AZ, or (undefined) to all. */
+export async function listBusTargets(db: Db): Promise<{ azs: { az: string | undefined; vms: number }[]; targets: { az: string | undefined; urls: string[]; moveId: number }[] }> {
+  const [azs, targets] = await Promise.all([
+    db.execute<{ az: string | null; vms: number }>(sql`SELECT az, count(*)::int AS vms FROM vms GROUP BY az ORDER BY az NULLS LAST`),
+    db.execute<{ az: string; urls: string[]; move_id: number }>(sql`SELECT az, urls, move_id FROM bus_targets ORDER BY az`),
+  ]);
+  return {
+    azs: azs.rows.map((row) => ({ az: row.az ?? undefined, vms: row.vms })),
+    targets: targets.rows.map((row) => ({ az: row.az === '' ? undefined : row.az, urls: row.urls, moveId: row.move_id })),
+  };
+}

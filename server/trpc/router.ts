@@ -1,6 +1,7 @@
 import { agentsRouter } from './agents';
 import { artifactsRouter } from './artifacts';
 import { authRouter } from './auth';
+import { busRouter } from './bus';
 import { clusterRouter } from './cluster';
 import { configsRouter } from './configs';
 import { deploymentsRouter } from './deployments';
@@ -24,6 +25,7 @@ export const appRouter = router({
   health: healthRouter,
   agents: agentsRouter,
   schedules: schedulesRouter,
+  bus: busRouter,
 });
 
 export type AppRouter = typeof appRouter;

@@ -1,4 +1,6 @@
+import { listDeliveryStates, type DeliveryState } from '../alerts/delivery-store';
 import { mapPool } from '../core/concurrency';
+import { listDnsState, type DnsState } from '../dns/store';
 import { listAgentPaths } from '../health/list-store';
 import { openAgentBook, type AgentBook } from './agent-book';
 import { listAgentDnsVersions } from './monitor-store';
@@ -11,6 +13,10 @@ export interface SharedReads {
   nodes(): Promise<NodeBook>;
   /** Every agent that this node knows, with its NATS server. */
   agents(): Promise<AgentBook>;
+  /** How far the DNS records have come. */
+  dns(): Promise<DnsState>;
+  /** How deliveries to plugins stand. */
+  deliveries(): Promise<DeliveryState[]>;
   /** What agents say now or said in the last seconds; undefined for those that do not answer. */
   agentStates(agentIds: readonly string[]): Promise<ReadonlyMap<string, AgentAnswer | undefined>>;
 }
@@ -18,6 +24,8 @@ export interface SharedReads {
 const overviewMs = 400;
 const nodesMs = 2_000;
 const bookMs = 1_000;
+const dnsMs = 3_000;
+const deliveriesMs = 2_000;
 const agentMs = 3_000;
 const agentTimeoutMs = 1_500;
 /** An agent that did not answer is asked again after this. */
@@ -46,6 +54,8 @@ export function createSharedReads(deps: TrpcDeps): SharedReads {
       const [paths, dnsVersions] = await Promise.all([listAgentPaths(db), listAgentDnsVersions(db)]);
       return openAgentBook(deps.fleet, { paths, dnsVersions });
     }),
+    dns: remember(dnsMs, () => listDnsState(deps.connections.db)),
+    deliveries: remember(deliveriesMs, () => listDeliveryStates(deps.connections.db)),
     agentStates: async (agentIds) => {
       for (const [id, entry] of agents) if (entry.until < performance.now() - 60_000) agents.delete(id);
       return new Map(await mapPool([...agentIds], agentsAtOnce, async (id) => [id, await ask(id)] as const));

@@ -18,6 +18,12 @@ export type TaskState = TaskRow['state'];
 export type Stage = Outputs['tasks']['stages']['stages'][number];
 export type StageStep = Stage['steps'][number];
 export type Instance = Outputs['instances']['get'];
+export type Incident = Outputs['health']['incidents']['incidents'][number];
+export type AlertLine = Outputs['health']['alerts']['alerts'][number];
+export type Agent = Outputs['agents']['list']['agents'][number];
+export type Schedule = Outputs['schedules']['list']['schedules'][number];
+export type Slot = Schedule['slots'][number];
+export type Vitals = Outputs['instances']['vitals'];
 
 const context = createTRPCContext<AppRouter>();
 export const { useTRPC, useTRPCClient } = context;

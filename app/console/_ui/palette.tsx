@@ -1,7 +1,7 @@
 'use client';
 
 import { useQuery } from '@tanstack/react-query';
-import { ArrowRight, Boxes, Keyboard, ListChecks, Moon, Search, Sun, type LucideIcon } from 'lucide-react';
+import { ArrowRight, BellRing, Boxes, Keyboard, ListChecks, Moon, Search, Sun, type LucideIcon } from 'lucide-react';
 import { useRouter } from 'next/navigation';
 import { useId, useState } from 'react';
 import { useTRPC } from './api';
@@ -17,7 +17,7 @@ interface Command {
   run: () => void;
 }
 
-const shownAtMost = 9;
+const shownAtMost = 14;
 
 /** Go to anything, do anything: type a part of a name, a task's number, or a command. */
 export function Palette({ onClose, onShowKeys }: { onClose: () => void; onShowKeys: () => void }) {
@@ -90,6 +90,13 @@ function useCommands(text: string, onShowKeys: () => void): Command[] {
     ...(deployments ?? []).map((one) => ({ id: `deployment-${one.name}`, name: one.name, hint: 'deployment', icon: Boxes, run: () => router.push(`/console/deployments/${encodeURIComponent(one.name)}`) })),
     { id: 'failed', name: 'Failed tasks', hint: 'tasks', icon: ArrowRight, run: () => router.push('/console/tasks?state=error') },
     { id: 'running', name: 'Running tasks', hint: 'tasks', icon: ArrowRight, run: () => router.push('/console/tasks?state=processing') },
+    { id: 'incidents', name: 'Open incidents', hint: 'health', icon: BellRing, run: () => router.push('/console/health') },
+    { id: 'alerts', name: 'Alerts', hint: 'health', icon: BellRing, run: () => router.push('/console/health#alerts') },
+    { id: 'plugins', name: 'Plugins and their deliveries', hint: 'health', icon: BellRing, run: () => router.push('/console/health#plugins') },
+    { id: 'resurrection', name: 'Turn resurrection on or off', hint: 'health', icon: BellRing, run: () => router.push('/console/health?resurrection=ask') },
+    { id: 'silent', name: 'Unresponsive agents', hint: 'agents', icon: ArrowRight, run: () => router.push('/console/agents?status=unresponsive') },
+    { id: 'unmanaged', name: 'Unmanaged agents', hint: 'agents', icon: ArrowRight, run: () => router.push('/console/agents?status=unmanaged') },
+    { id: 'move-bus', name: 'Move the bus', hint: 'cluster', icon: ArrowRight, run: () => router.push('/console/cluster?move=new') },
     { id: 'light', name: 'Light theme', hint: 'appearance', icon: Sun, run: () => chooseTheme('light') },
     { id: 'dark', name: 'Dark theme', hint: 'appearance', icon: Moon, run: () => chooseTheme('dark') },
     { id: 'system', name: 'Theme of the system', hint: 'appearance', icon: Sun, run: () => chooseTheme('system') },

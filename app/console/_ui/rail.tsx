@@ -1,6 +1,6 @@
 'use client';
 
-import { Boxes, FileCog, LayoutDashboard, Layers, ListChecks, Network, Package } from 'lucide-react';
+import { Boxes, CalendarClock, FileCog, HeartPulse, LayoutDashboard, Layers, ListChecks, Network, Package, RadioTower } from 'lucide-react';
 import Link from 'next/link';
 import { usePathname } from 'next/navigation';
 
@@ -9,6 +9,9 @@ export const places = [
   { href: '/console', name: 'Overview', key: 'o', icon: LayoutDashboard },
   { href: '/console/deployments', name: 'Deployments', key: 'd', icon: Boxes },
   { href: '/console/tasks', name: 'Tasks', key: 't', icon: ListChecks },
+  { href: '/console/health', name: 'Health', key: 'h', icon: HeartPulse },
+  { href: '/console/agents', name: 'Agents', key: 'a', icon: RadioTower },
+  { href: '/console/schedule', name: 'Schedule', key: 'e', icon: CalendarClock },
   { href: '/console/cluster', name: 'Cluster', key: 'c', icon: Network },
   { href: '/console/releases', name: 'Releases', key: 'r', icon: Package },
   { href: '/console/stemcells', name: 'Stemcells', key: 's', icon: Layers },

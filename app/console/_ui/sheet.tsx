@@ -36,8 +36,8 @@ export function Sheet({ title, onClose, children, hideTitle = false }: { title: 
   );
 }
 
-/** Asks before something with consequences. */
-export function Confirm({ title, children, action, busy, error, onConfirm, onClose }: { title: string; children: ReactNode; action: string; busy: boolean; error?: string | undefined; onConfirm: () => void; onClose: () => void }) {
+/** Asks before something with consequences; `calm` when it harms nothing. */
+export function Confirm({ title, children, action, busy, calm = false, error, onConfirm, onClose }: { title: string; children: ReactNode; action: string; busy: boolean; calm?: boolean; error?: string | undefined; onConfirm: () => void; onClose: () => void }) {
   return (
     <Sheet title={title} onClose={onClose}>
       <div className="px-5 py-4 text-soft">{children}</div>
@@ -50,7 +50,7 @@ export function Confirm({ title, children, action, busy, error, onConfirm, onClo
         <button type="button" className="button" onClick={onClose}>
           Back
         </button>
-        <button type="button" className="button danger solid" disabled={busy} onClick={onConfirm}>
+        <button type="button" className={`button ${calm ? 'primary' : 'danger solid'}`} disabled={busy} onClick={onConfirm}>
           {action}
         </button>
       </div>

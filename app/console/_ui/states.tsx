@@ -1,8 +1,9 @@
 'use client';
 
-import { CircleX, Inbox, Lock, Unplug } from 'lucide-react';
+import { CircleCheck, CircleX, Inbox, Lock, Unplug } from 'lucide-react';
 import type { ReactNode } from 'react';
 import { isApiError, isRefusal } from './api';
+import { formatClock, formatExact } from './time';
 
 /** Nothing to show, and what would make something appear. */
 export function Empty({ title, children }: { title: string; children?: ReactNode }) {
@@ -12,6 +13,19 @@ export function Empty({ title, children }: { title: string; children?: ReactNode
       <p className="font-medium">{title}</p>
       {children && <div className="max-w-md text-sm text-soft">{children}</div>}
     </div>
+  );
+}
+
+/** Nothing is wrong, and when that was found. */
+export function Calm({ words, at }: { words: string; at: Date }) {
+  return (
+    <p className="panel flex h-[46px] items-center gap-2.5 px-4">
+      <CircleCheck aria-hidden size={16} className="shrink-0 text-ok" />
+      <span>{words}</span>
+      <span className="ml-auto text-sm whitespace-nowrap text-faint">
+        checked <time dateTime={at.toISOString()} title={formatExact(at)}>{formatClock(at)}</time>
+      </span>
+    </p>
   );
 }
 

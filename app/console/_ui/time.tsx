@@ -46,6 +46,15 @@ export function formatAgo(ms: number): string {
   return s < 172_800 ? `${Math.floor(s / 3_600)} h ago` : `${Math.floor(s / 86_400)} d ago`;
 }
 
+/** now, in 12 s, in 5 min, in 3 h, in 4 d. */
+export function formatIn(ms: number): string {
+  const s = Math.ceil(ms / 1_000);
+  if (s <= 0) return 'now';
+  if (s < 60) return `in ${s} s`;
+  if (s < 5_400) return `in ${Math.round(s / 60)} min`;
+  return s < 172_800 ? `in ${Math.round(s / 3_600)} h` : `in ${Math.round(s / 86_400)} d`;
+}
+
 /** Hours to seconds, in the reader's zone. */
 export function formatClock(date: Date): string {
   return date.toLocaleTimeString(undefined, { hour12: false });
@@ -61,6 +70,16 @@ export function Ago({ at }: { at: Date }) {
   return (
     <time dateTime={at.toISOString()} title={formatExact(at)} className="whitespace-nowrap tabular-nums">
       {current === 0 ? formatExact(at) : formatAgo(current - at.getTime())}
+    </time>
+  );
+}
+
+/** How long until then, with the exact time on hover. */
+export function Until({ at }: { at: Date }) {
+  const current = useNow();
+  return (
+    <time dateTime={at.toISOString()} title={formatExact(at)} className="whitespace-nowrap tabular-nums">
+      {current === 0 ? formatExact(at) : formatIn(at.getTime() - current)}
     </time>
   );
 }

@@ -12,6 +12,7 @@ import { Status, toneIcons } from '../../_ui/status';
 import { formatMs } from '../../_ui/strip';
 import { Ago, formatDuration } from '../../_ui/time';
 import { useUrlState } from '../../_ui/url-state';
+import { Bus } from './bus';
 import { ComponentLanes } from './component-lanes';
 import { ranges, toRange, type RangeName } from './ranges';
 
@@ -45,6 +46,7 @@ export function ClusterView() {
           <>
             <ComponentLanes overview={overview} history={history.data} nodes={nodes.data} />
             <Nodes nodes={overview.nodes} />
+            <Bus />
             <div className="grid gap-x-6 lg:grid-cols-2">
               <NatsServers servers={overview.nats} />
               <Stores overview={overview} />

@@ -1,6 +1,6 @@
 'use client';
 
-import { Pause, UserX } from 'lucide-react';
+import { ChevronRight, Pause, UserX } from 'lucide-react';
 import type { ReactNode } from 'react';
 import type { Outputs, Overview } from '../../_ui/api';
 import { hueOf, NodeBadge } from '../../_ui/node';
@@ -10,6 +10,7 @@ import { Status } from '../../_ui/status';
 import { Elapsed, formatClock, formatDuration, formatExact } from '../../_ui/time';
 import { useUrlState } from '../../_ui/url-state';
 import { useRows } from '../../_ui/use-rows';
+import { HandOvers } from './hand-overs';
 import { LeaseActions } from './lease-actions';
 
 type History = Outputs['cluster']['leaseHistory'];
@@ -20,11 +21,12 @@ const layout = 'grid grid-cols-[minmax(96px,138px)_minmax(120px,1fr)_32px] items
 
 /** One lane per node and per component: who was there, who held it, at which epoch, and the gaps between. */
 export function ComponentLanes({ overview, history, nodes }: { overview: Overview; history: History | undefined; nodes: NodeTimes | undefined }) {
-  const { get } = useUrlState();
+  const { get, set } = useUrlState();
+  const open = get('component');
   const rows = useRows<HTMLUListElement>();
   const span: Span | undefined = history && { from: history.from.getTime(), to: history.to.getTime() };
   return (
-    <Section title="Components" aside="who holds each duty">
+    <Section title="Components" aside="who holds each duty; open one for its hand-overs">
       <div className="panel">
         <div className={`${layout} h-8 border-b text-sm text-faint`} aria-hidden>
           <span>Component</span>
@@ -39,13 +41,19 @@ export function ComponentLanes({ overview, history, nodes }: { overview: Overvie
         </div>
         <ul ref={rows} aria-label="Components" className="divide-y divide-line">
           {overview.leases.map((lease) => (
-            <li key={lease.name} data-row tabIndex={0} className={`${layout} min-h-9 -outline-offset-2 ${get('component') === lease.name ? 'bg-accent-wash' : ''}`}>
-              <span className="truncate font-medium" title={lease.name}>{lease.name}</span>
-              {span && history ? <Lane terms={history.terms.filter((term) => term.component === lease.name)} span={span} /> : <span className="skeleton h-3.5" />}
-              <span className="max-md:hidden">{lease.holder ? <NodeBadge face={lease.holder} /> : <Vacant paused={lease.paused} />}</span>
-              <span className="text-right text-sm text-soft tabular-nums max-md:hidden">{lease.epoch}</span>
-              <span className="text-sm whitespace-nowrap text-soft max-md:hidden">{lease.holder && lease.acquiredAt ? <Elapsed from={lease.acquiredAt} /> : lease.paused ? <span className="text-look">paused</span> : '–'}</span>
-              <LeaseActions lease={lease} nodes={overview.nodes} />
+            <li key={lease.name}>
+              <div className={`${layout} min-h-9 ${open === lease.name ? 'bg-accent-wash' : ''}`}>
+                <button type="button" data-row aria-expanded={open === lease.name} className="flex min-w-0 items-center gap-1.5 text-left font-medium" title={`${lease.name}: hand-overs`} onClick={() => set({ component: open === lease.name ? undefined : lease.name })}>
+                  <ChevronRight aria-hidden size={13} className={`shrink-0 text-faint transition-transform duration-150 ${open === lease.name ? 'rotate-90' : ''}`} />
+                  <span className="truncate">{lease.name}</span>
+                </button>
+                {span && history ? <Lane terms={history.terms.filter((term) => term.component === lease.name)} span={span} /> : <span className="skeleton h-3.5" />}
+                <span className="max-md:hidden">{lease.holder ? <NodeBadge face={lease.holder} /> : <Vacant paused={lease.paused} />}</span>
+                <span className="text-right text-sm text-soft tabular-nums max-md:hidden">{lease.epoch}</span>
+                <span className="text-sm whitespace-nowrap text-soft max-md:hidden">{lease.holder && lease.acquiredAt ? <Elapsed from={lease.acquiredAt} /> : lease.paused ? <span className="text-look">paused</span> : '–'}</span>
+                <LeaseActions lease={lease} nodes={overview.nodes} />
+              </div>
+              {open === lease.name && history && <HandOvers lease={lease} terms={history.terms.filter((term) => term.component === lease.name)} />}
             </li>
           ))}
         </ul>

@@ -1,12 +1,11 @@
 'use client';
 
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
-import { ArrowRight, CircleAlert, CircleCheck, CircleX } from 'lucide-react';
+import { ArrowRight, CircleAlert, CircleX } from 'lucide-react';
 import Link from 'next/link';
 import { useTRPC, type Outputs } from '../../_ui/api';
 import { Section } from '../../_ui/page-header';
-import { Loaded } from '../../_ui/states';
-import { formatExact } from '../../_ui/time';
+import { Calm, Loaded } from '../../_ui/states';
 
 /** What is wrong, why, and where to go; one calm line when nothing is. */
 export function Attention() {
@@ -17,13 +16,7 @@ export function Attention() {
       <Loaded query={query} skeleton={<div className="panel h-[46px] p-4"><div className="skeleton h-3 w-56" role="status" aria-label="Loading" /></div>}>
         {({ items, at }) =>
           items.length === 0 ? (
-            <p className="panel flex h-[46px] items-center gap-2.5 px-4">
-              <CircleCheck aria-hidden size={16} className="text-ok" />
-              <span>All is well.</span>
-              <span className="ml-auto text-sm text-faint">
-                checked <time dateTime={at.toISOString()} title={formatExact(at)}>{at.toLocaleTimeString(undefined, { hour12: false })}</time>
-              </span>
-            </p>
+            <Calm words="All is well." at={at} />
           ) : (
             <ul className="panel divide-y divide-line">
               {items.map((item) => (

@@ -79,7 +79,7 @@ function Body({ deployment }: { deployment: Deployment }) {
         <RecentTasks deployment={deployment.name} />
         <Sources deployment={deployment} />
       </div>
-      {selected && <InstancePanel instance={selected} onClose={() => set({ instance: undefined })} />}
+      {selected && <InstancePanel deployment={deployment.name} instance={selected} onClose={() => set({ instance: undefined })} />}
     </div>
   );
 }
