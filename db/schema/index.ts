@@ -7,6 +7,7 @@ export * from './deployments';
 export * from './dns';
 export * from './events';
 export * from './health';
+export * from './links';
 export * from './releases';
 export * from './scheduler';
 export * from './stemcells';

@@ -1,3 +1,4 @@
+import { recordLinks, type ConsumerToRecord, type ProviderToRecord } from '../deployments/links-store';
 import type { Plan } from '../plan/types';
 import type { TaskContext } from '../tasks/context';
 import { createInstances, linkArtifacts, reserveAddresses, updateInstance } from './store';
@@ -13,7 +14,7 @@ export class AddressTaken extends Error {
 }
 
 /**
- * Records what the plan decided before anything is done: new instances, identities that moved, addresses, and the use of
+ * Records what the plan decided before anything is done: new instances, identities that moved, addresses, links, and the use of
  * releases and stemcells. All or nothing. Returns uuid → row of the new instances. Throws AddressTaken.
  */
 export async function bindPlan(ctx: TaskContext, plan: Plan, deploymentId: number): Promise<Map<string, number>> {
@@ -27,6 +28,21 @@ export async function bindPlan(ctx: TaskContext, plan: Plan, deploymentId: numbe
     const taken = await reserveAddresses(tx, wishes, ctx.taskId);
     if (taken.length > 0) throw new AddressTaken(taken);
     await linkArtifacts(tx, deploymentId, { releaseVersionIds: plan.releases.map((release) => release.id), stemcellIds: plan.stemcells.flatMap((stemcell) => stemcell.ids) });
+    await recordLinks(tx, deploymentId, linksToRecord(plan));
     return ids;
   });
+}
+
+/** Links without what only planning needs. */
+function linksToRecord({ links }: Plan): { providers: ProviderToRecord[]; consumers: ConsumerToRecord[] } {
+  return {
+    providers: links.providers.map(({ custom, properties, aliases, content, ...provider }) => ({ ...provider, content, metadata: { mapped_properties: properties, custom, dns_aliases: aliases ?? null } })),
+    consumers: links.consumers.map(({ explicit, network, ipAddresses, fromDeployment, manual, link, ...consumer }) => ({
+      ...consumer, link,
+      metadata: {
+        explicit_link: explicit, ...(manual ? { manual_link: true } : {}), ...(network === undefined ? {} : { network }), ...(ipAddresses === undefined ? {} : { ip_addresses: ipAddresses }),
+        ...(fromDeployment === undefined ? {} : { from_deployment: fromDeployment }),
+      },
+    })),
+  };
 }

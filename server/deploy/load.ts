@@ -1,6 +1,7 @@
 import { mapPool } from '../core/concurrency';
 import { code, DirectorError } from '../core/errors';
 import { parseYaml, type Hash } from '../core/yaml';
+import { listDeploymentNames, listSharedProviders } from '../deployments/links-store';
 import { instanceLabel, type NetworkSettings } from '../instances/instance';
 import type { AgentState, DeployRequest, PlanInput, RecordedInstance, RecordedState } from '../plan/types';
 import { listCompiledPackages, loadReleases } from '../releases/store';
@@ -42,6 +43,8 @@ async function loadState(ctx: TaskContext, deps: DeployDeps, load: LoadRequest, 
     releases,
     stemcells: await loadStemcells(deps.db),
     compiledPackages: await listCompiledPackages(deps.db, releases.flatMap((release) => release.packages.map((pkg) => pkg.id))),
+    deployments: await listDeploymentNames(deps.db),
+    linkProviders: await listSharedProviders(deps.db, load.deployment.id),
   };
 }
 

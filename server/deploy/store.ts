@@ -1,6 +1,7 @@
 import { and, eq, getTableColumns, inArray, isNull, sql, type SQL } from 'drizzle-orm';
 import type { Db, Tx } from '../../db/client';
 import * as t from '../../db/schema';
+import { deleteOldLinks } from '../deployments/links-store';
 
 /** What a deploy reads and records. Every function is one statement or one short transaction's worth of them. */
 
@@ -37,6 +38,14 @@ export async function listRecordedInstances(db: Db, deploymentId: number): Promi
   const vmsOf = groupBy(vms, (vm) => vm.instanceId);
   const addressesOf = groupBy(addresses, (address) => address.instanceId);
   return instances.map((instance) => ({ instance, vms: vmsOf.get(instance.id) ?? [], addresses: addressesOf.get(instance.id) ?? [] }));
+}
+
+/** One instance with its VMs and addresses. */
+export async function findRecordedInstance(db: Db, instanceId: number): Promise<RecordedInstance | undefined> {
+  const [instance] = await db.select().from(t.instances).where(eq(t.instances.id, instanceId));
+  if (!instance) return undefined;
+  const vms = await db.select().from(t.vms).where(eq(t.vms.instanceId, instanceId)).orderBy(t.vms.id);
+  return { instance, vms, addresses: await db.select().from(t.ipAddresses).where(eq(t.ipAddresses.instanceId, instanceId)).orderBy(t.ipAddresses.address) };
 }
 
 function groupBy<T>(rows: readonly T[], key: (row: T) => number | null): Map<number, T[]> {
@@ -230,6 +239,7 @@ export async function recordSuccess(tx: Tx, deploymentId: number, outcome: Deplo
   await tx.delete(t.deploymentReleaseVersions).where(eq(t.deploymentReleaseVersions.deploymentId, deploymentId));
   await tx.delete(t.deploymentStemcells).where(eq(t.deploymentStemcells.deploymentId, deploymentId));
   await linkArtifacts(tx, deploymentId, outcome);
+  await deleteOldLinks(tx, deploymentId);
 }
 
 /** Removes a deployment without instances. */

@@ -68,10 +68,10 @@ function parseJobs(spec: Hash, group: string): ManifestJob[] {
   const jobs = requiredField(spec, 'jobs', 'Array').map((job): ManifestJob => {
     const name = requiredField(job, 'name', 'String');
     const release = requiredField(job, 'release', 'String');
-    if ((optionalField(job, 'custom_provider_definitions', 'Array') ?? []).length > 0) {
-      throw notSupported(`'custom_provider_definitions' of job '${name}' (instance group '${group}')`);
-    }
-    return { name, release, properties: optionalField(job, 'properties', 'Hash'), consumes: optionalField(job, 'consumes', 'Hash') ?? {}, provides: optionalField(job, 'provides', 'Hash') ?? {} };
+    return {
+      name, release, properties: optionalField(job, 'properties', 'Hash'), consumes: optionalField(job, 'consumes', 'Hash') ?? {}, provides: optionalField(job, 'provides', 'Hash') ?? {},
+      customProviders: optionalField(job, 'custom_provider_definitions', 'Array') ?? [],
+    };
   });
   const repeated = jobs.find((job, i) => jobs.findIndex(({ name }) => name === job.name) !== i);
   if (repeated) throw new DirectorError(140010, `Colocated job '${repeated.name}' is already added to the instance group '${group}'`);

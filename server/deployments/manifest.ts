@@ -44,6 +44,8 @@ export interface ManifestJob {
   properties?: Hash;
   consumes: Hash;
   provides: Hash;
+  /** Definitions of links that the release does not have; checked by the planner. */
+  customProviders?: readonly unknown[];
 }
 
 export interface ManifestNetwork {

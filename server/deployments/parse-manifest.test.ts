@@ -67,7 +67,6 @@ describe('a manifest', () => {
     ['with templates', ['stemcell: default', 'stemcell: default\n  templates: []'], 140024, /please use jobs instead/],
     ['without jobs', ['  jobs: [{name: server, release: rel, properties: {port: 80}}]\n', ''], 40001, "Instance group 'web' does not specify jobs key"],
     ['with a job twice', ['jobs: [', 'jobs: [{name: server, release: rel}, '], 140010, "Colocated job 'server' is already added to the instance group 'web'"],
-    ['with custom providers', ['release: rel,', 'release: rel, custom_provider_definitions: [{name: a, type: b}],'], 100, /custom_provider_definitions/],
     ['with a disk', ['stemcell: default', 'stemcell: default\n  persistent_disk: 10'], 100, /'persistent_disk' of instance group 'web'/],
     ['with a disk type', ['stemcell: default', 'stemcell: default\n  persistent_disk_type: d1'], 100, /'persistent_disk_type'/],
     ['with two kinds of disks', ['stemcell: default', 'stemcell: default\n  persistent_disk_type: d1\n  persistent_disk: 1'], 140013, /more than one of/],

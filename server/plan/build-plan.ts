@@ -3,7 +3,9 @@ import { notSupported } from '../core/errors';
 import type { Hash } from '../core/yaml';
 import { decideChanges, desiredState, requestedState } from './changes';
 import { resolve } from './instance-groups';
+import { linksOfJob, resolveLinks, type LinkGroup, type PlannedLinks } from './links';
 import { network } from './networks';
+import { inUpdateOrder } from './order';
 import { place } from './placement';
 import { addressOf } from './specs';
 import type { NetworkedGroup, NetworkedInstance, Networked, Resolved, ResolvedGroup } from './phases';
@@ -23,7 +25,9 @@ export function buildPlan(input: PlanInput): Plan {
 function plan({ placed, groups }: Networked): Plan {
   const { resolved, removed } = placed;
   const { state, request } = resolved.input;
+  const links = resolveLinks(resolved.links, { deployment: state.deployment.name, domain: state.director.dnsDomain, groups: groups.map(linkGroup), recorded: state.linkProviders });
   return {
+    links,
     deployment: state.deployment.name,
     firstDeploy: state.deployment.manifest === null,
     dryRun: request.dryRun ?? false,
@@ -31,7 +35,7 @@ function plan({ placed, groups }: Networked): Plan {
     tags: resolved.tags,
     releases: resolved.releases,
     stemcells: resolved.stemcells,
-    groups: groups.map((group) => planGroup(group, resolved)),
+    groups: groups.map((group) => planGroup(withLinks(group, links), resolved)),
     removed: removed.map((instance) => obsolete(instance, 'group removed', request)),
     packages: resolved.packages,
     compilation: planCompilation(resolved.cloudConfig),
@@ -40,6 +44,22 @@ function plan({ placed, groups }: Networked): Plan {
     director: state.director,
     warnings: [...resolved.warnings, ...ignoredWarnings(state.instances)],
   };
+}
+
+/** The group as links show it. */
+function linkGroup({ group, instances }: NetworkedGroup): LinkGroup {
+  const ownerOf = (property: string) => group.networks.find((network) => network.defaultFor.includes(property))?.name;
+  return {
+    name: group.name, networks: group.networks.map(({ name }) => name), defaultNetwork: ownerOf('addressable') ?? ownerOf('gateway') ?? '',
+    instances: inUpdateOrder(instances.map((instance) => ({ ...instance, group: group.name }))).map(({ uuid, index, bootstrap, az, networks }) => ({
+      uuid, index, bootstrap, az, ips: Object.fromEntries(Object.entries(networks).flatMap(([name, settings]) => (settings.ip === undefined ? [] : [[name, settings.ip]]))),
+    })),
+  };
+}
+
+function withLinks(networked: NetworkedGroup, links: PlannedLinks): NetworkedGroup {
+  const { group } = networked;
+  return { ...networked, group: { ...group, jobs: group.jobs.map((job) => ({ ...job, links: linksOfJob(links, group.name, job.name) })) } };
 }
 
 function planGroup(networked: NetworkedGroup, resolved: Resolved): GroupPlan {

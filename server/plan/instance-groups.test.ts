@@ -25,21 +25,9 @@ describe('what a manifest refers to', () => {
     ['two networks without defaults', groupOnly(['[{name: private}]', '[{name: private}, {name: public}]']), 150005, "Instance group 'web' must specify which network is default for dns, gateway, since it has more than one network configured"],
     ['two networks with the same default', groupOnly(['[{name: private}]', '[{name: private, default: [dns, gateway]}, {name: public, default: [dns]}]']), 150004, "Instance group 'web' specified more than one network to contain default. 'dns' has default networks: 'private', 'public'."],
     ['a property that has to be a hash', groupOnly(['{port: 80}', '{tls: text}']), 100, "Property 'tls.cert' expects a hash, but received 'String'"],
-    ['a link', groupOnly(['name: server, release: rel, properties: {port: 80}', 'name: consumer, release: rel']), 100, /The link 'db' of type 'database' that job 'consumer' in instance group 'web' consumes is not supported/],
-    ['an optional link that a job provides', groupOnly(['jobs: [', 'jobs: [{name: optional-consumer, release: rel}, {name: provider, release: rel}, ']), 100, /optional link 'db'/],
-    ['a link by name', groupOnly(['name: server, release: rel, properties: {port: 80}', 'name: optional-consumer, release: rel, consumes: {db: {from: x}}']), 100, /The link 'db' that job/],
-    ['a shared link', groupOnly(['name: server, release: rel, properties: {port: 80}', 'name: provider, release: rel, provides: {db: {shared: true}}']), 100, /'shared' of the link 'db'/],
   ];
   it.each(cases)('%s', (_title, world, code, message) => {
     expect(() => buildPlan(planInput(world))).toThrow(expect.objectContaining({ code, message: typeof message === 'string' ? message : expect.stringMatching(message) }));
-  });
-
-  it.each([
-    ['nobody provides it', 'name: optional-consumer, release: rel'],
-    ['it is blocked', 'name: consumer, release: rel, consumes: {db: nil}'],
-  ])('a link is left out when %s', (_title, job) => {
-    const plan = buildPlan(planInput(groupOnly(['name: server, release: rel, properties: {port: 80}', job])));
-    expect(plan.groups[0]?.jobs[0]?.links).toEqual({});
   });
 
   it('prefers the highest version, and takes a prefix', () => {

@@ -9,7 +9,7 @@ import { findRelease, findStemcells, resolveVersions } from '../deployments/arti
 import type { Manifest, ManifestGroup, ManifestRelease, ManifestStemcell } from '../deployments/manifest';
 import { parseTags } from '../deployments/manifest-groups';
 import { addonProperties, parseManifest } from '../deployments/parse-manifest';
-import { refuseLinks, type LinkedJob } from './links';
+import { linkIntents, type LinkedJob } from './link-intents';
 import { requirementKey, requirementsOf, type NeededPackage } from './packages';
 import { bindProperties, mergeDeep } from './properties';
 import type { GroupNetwork, Resolved, ResolvedGroup } from './phases';
@@ -28,14 +28,15 @@ export function resolve(input: PlanInput): Resolved {
   const { groups, releases, warnings } = applyAddons(input, manifest, stemcells);
   const catalogue: Catalogue = { manifest, cloudConfig, stemcells, releases };
   const bindings = groups.map((group) => bindGroup(group, catalogue));
-  refuseLinks(bindings.flatMap((binding) => binding.linked));
+  const links = linkIntents(bindings.flatMap((binding) => binding.linked), state.deployments);
   return {
     input, manifest, cloudConfig, releases, stemcells,
     resolvedManifest: resolveVersions(input.manifest, state),
     groups: bindings.map((binding) => binding.group),
+    links,
     packages: requirementsOf(bindings.flatMap((binding) => binding.needed), state.compiledPackages),
     tags: { ...runtimeTags(input.runtimeConfigs), ...manifest.tags },
-    warnings: [...manifest.warnings, ...warnings, ...bindings.flatMap((binding) => binding.linked.flatMap(unknownLinkNames))],
+    warnings: [...manifest.warnings, ...warnings, ...links.warnings],
   };
 }
 
@@ -127,7 +128,10 @@ function bindGroup(group: ManifestGroup, catalogue: Catalogue): GroupBinding {
       vmExtensions: group.vmExtensions.map((name) => findVmExtension(name, catalogue.cloudConfig)),
       state: group.state, instanceStates: group.instanceStates,
     },
-    linked: group.jobs.map((job, i) => ({ group, job, record: (found[i] ?? unreachable(job.name)).record })),
+    linked: group.jobs.map((job, i): LinkedJob => {
+      const { record, release } = found[i] ?? unreachable(job.name);
+      return { group, job, record, release: release.name, properties: job.properties ?? legacy };
+    }),
     needed,
   };
 }
@@ -219,15 +223,5 @@ function refuseCollision(group: string, name: string, usages: readonly RunTimePa
     code.jobPackageCollision,
     `Package name collision detected in instance group '${group}': ${text(first)}, ${text(second)}. ` +
       'BOSH cannot currently collocate two packages with identical names and different fingerprints or dependencies.',
-  );
-}
-
-/** Names in `consumes` and `provides` that the job does not have: a slip that BOSH lets pass. */
-function unknownLinkNames({ group, job, record }: LinkedJob): string[] {
-  const named = (value: unknown) => (Array.isArray(value) ? value.flatMap((item: unknown) => (typeof item === 'object' && item !== null && 'name' in item ? [item.name] : [])) : []);
-  return (['consumes', 'provides'] as const).flatMap((kind) =>
-    Object.keys(job[kind])
-      .filter((name) => !named(record.spec[kind]).includes(name))
-      .map((name) => `Job '${job.name}' (instance group '${group.name}') has no link '${name}' in its '${kind}'`),
   );
 }

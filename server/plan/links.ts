@@ -1,66 +1,164 @@
-import { groupBy } from '../core/collections';
-import { notSupported } from '../core/errors';
-import { isHash } from '../core/yaml';
-import type { ManifestGroup, ManifestJob } from '../deployments/manifest';
-import type { JobRecord } from '../releases/release';
+import { canonicalName } from '../core/names';
+import { code, DirectorError } from '../core/errors';
+import { isHash, type Hash } from '../core/yaml';
+import type { LinkConsumer, LinkIntents, LinkProvider } from './link-intents';
 
 /**
- * Links are not built yet: what would need one is refused, so that no job runs without what it relies on.
- * A consumer stays without a link, as in BOSH, when it is optional and nobody or several provide its type, or when the
- * manifest blocks it (`consumes: {name: nil}`).
- * Rules: cloudfoundry/bosh src/bosh-director/lib/bosh/director/links/links_manager.rb.
+ * Who gets which link, and what it contains. All that cannot be resolved is told at once.
+ * Rules and texts: cloudfoundry/bosh src/bosh-director/lib/bosh/director/links/links_manager.rb, links_error_builder.rb
+ * and deployment_plan/links/link.rb.
  */
 
-/** A job of the manifest with its record. */
-export interface LinkedJob {
-  group: ManifestGroup;
-  job: ManifestJob;
-  record: JobRecord;
-}
-
-interface LinkSpec {
+/** A link that another deployment recorded. */
+export interface RecordedProvider {
+  deployment: string;
+  group: string;
+  job: string;
+  originalName: string;
   name: string;
   type: string;
-  optional: boolean;
+  shared: boolean;
+  consumable: boolean;
+  /** What it was given at that deployment's last deploy; undefined when nobody could use it then. */
+  content?: Hash | undefined;
 }
 
-/** Throws a "not supported" error naming the first link that would have to be resolved or shared. */
-export function refuseLinks(jobs: readonly LinkedJob[]): void {
-  for (const linked of jobs) refuseSpecialProviders(linked);
-  const providers = groupBy(jobs.flatMap(providedBy), (spec) => spec.type);
-  for (const linked of jobs) {
-    for (const consumer of linkSpecs(linked.record.spec.consumes)) refuseConsumer(linked, consumer, providers.get(consumer.type)?.length ?? 0);
-  }
+/** The instances of a group as links show them, in the order in which they are updated. */
+export interface LinkGroup {
+  name: string;
+  networks: readonly string[];
+  /** Owner of `addressable`, else of `gateway`. */
+  defaultNetwork: string;
+  instances: readonly {
+    uuid: string;
+    index: number;
+    bootstrap: boolean;
+    az: string | null;
+    /** Network to IP; a network whose address is not known yet is absent. */
+    ips: Readonly<Record<string, string>>;
+  }[];
 }
 
-function refuseConsumer({ group, job }: LinkedJob, consumer: LinkSpec, providers: number): void {
-  const place = `job '${job.name}' in instance group '${group.name}'`;
-  const wish = Object.hasOwn(job.consumes, consumer.name) ? job.consumes[consumer.name] : undefined;
-  if (isBlocked(wish)) return;
-  if (wish !== undefined) throw notSupported(`The link '${consumer.name}' that ${place} consumes by name`);
-  if (!consumer.optional) throw notSupported(`The link '${consumer.name}' of type '${consumer.type}' that ${place} consumes`);
-  if (providers === 1) throw notSupported(`The optional link '${consumer.name}' of type '${consumer.type}' that ${place} consumes and another job provides (block it with 'consumes: {${consumer.name}: nil}')`);
+export interface LinkFacts {
+  deployment: string;
+  domain: string;
+  groups: readonly LinkGroup[];
+  /** Links that other deployments recorded. */
+  recorded: readonly RecordedProvider[];
 }
 
-function refuseSpecialProviders({ group, job }: LinkedJob): void {
-  for (const [name, wish] of Object.entries(job.provides)) {
-    const special = isHash(wish) ? ['shared', 'aliases'].find((key) => wish[key] !== undefined && wish[key] !== false) : undefined;
-    if (special !== undefined) throw notSupported(`'${special}' of the link '${name}' that job '${job.name}' in instance group '${group.name}' provides`);
-  }
+/** A provider with its content; undefined when nobody may use it. */
+export interface PlannedProvider extends LinkProvider {
+  content?: Hash | undefined;
 }
 
-function providedBy({ job, record }: LinkedJob): LinkSpec[] {
-  return linkSpecs(record.spec.provides).filter((spec) => !isBlocked(job.provides[spec.name]));
+/** A consumer with what it gets; undefined when it gets nothing. */
+export interface PlannedConsumer extends LinkConsumer {
+  link?: { content: Hash; provider: { deployment: string; group: string; job: string; originalName: string } | 'manual' } | undefined;
 }
 
-function isBlocked(wish: unknown): boolean {
-  return wish === 'nil' || wish === null;
+export interface PlannedLinks {
+  providers: readonly PlannedProvider[];
+  consumers: readonly PlannedConsumer[];
 }
 
-function linkSpecs(value: unknown): LinkSpec[] {
-  if (!Array.isArray(value)) return [];
-  return value.flatMap((item: unknown) => {
-    if (!isHash(item) || typeof item.name !== 'string' || typeof item.type !== 'string') return [];
-    return [{ name: item.name, type: item.type, optional: item.optional === true }];
+/** Resolves every link of the deployment. Throws one error with all that cannot be resolved. */
+export function resolveLinks(intents: LinkIntents, facts: LinkFacts): PlannedLinks {
+  const providers = intents.providers.map((provider): PlannedProvider => (isWanted(provider, intents.consumers, facts) ? { ...provider, content: contentOf(provider, facts) } : provider));
+  const own = providers.map((provider): RecordedProvider => ({ ...provider, deployment: facts.deployment }));
+  const errors: string[] = [];
+  const consumers = intents.consumers.map((consumer): PlannedConsumer => {
+    const outcome = resolveOne(consumer, own, facts);
+    if (typeof outcome === 'string') errors.push(outcome);
+    return typeof outcome === 'object' ? { ...consumer, link: outcome } : consumer;
   });
+  if (errors.length > 0) throw new DirectorError(code.generic, `Failed to resolve links from deployment '${facts.deployment}'. See errors below:\n  - ${errors.join('\n  - ')}`);
+  return { providers, consumers };
+}
+
+/** The links of one job: name in its spec to content. */
+export function linksOfJob(links: PlannedLinks, group: string, job: string): Record<string, Hash> {
+  return Object.fromEntries(links.consumers.filter((consumer) => consumer.group === group && consumer.job === job).flatMap(({ originalName, link }) => (link ? [[originalName, link.content]] : [])));
+}
+
+function isWanted(provider: LinkProvider, consumers: readonly LinkConsumer[], { deployment }: LinkFacts): boolean {
+  if (provider.shared) return true;
+  return consumers.some((consumer) => !consumer.blocked && consumer.type === provider.type && (consumer.fromDeployment ?? deployment) === deployment && (!consumer.explicit || consumer.name === provider.name));
+}
+
+/** The link, an error, or undefined: no link. */
+function resolveOne(consumer: LinkConsumer, own: readonly RecordedProvider[], facts: LinkFacts): NonNullable<PlannedConsumer['link']> | string | undefined {
+  if (consumer.manual) return { provider: 'manual', content: { ...consumer.manual, deployment_name: facts.deployment } };
+  const found = candidates(consumer, own, facts);
+  if (found.length === 0 && consumer.optional && (!consumer.explicit || consumer.blocked)) return undefined;
+  const [provider, ...others] = found;
+  if (!provider || others.length > 0) return linkError(consumer, found);
+  const content = provider.content ?? {};
+  const networks = Array.isArray(content.networks) ? content.networks : [];
+  if (consumer.network !== undefined && !networks.includes(consumer.network)) return linkError(consumer, found);
+  const addressed = withAddresses(content, consumer, provider);
+  if (typeof addressed === 'string') return addressed;
+  const { deployment, group, job, originalName } = provider;
+  return { content: addressed, provider: { deployment, group, job, originalName } };
+}
+
+function candidates(consumer: LinkConsumer, own: readonly RecordedProvider[], facts: LinkFacts): RecordedProvider[] {
+  if (consumer.blocked) return [];
+  const from = consumer.fromDeployment ?? facts.deployment;
+  const foreign = from !== facts.deployment;
+  const all = foreign ? facts.recorded.filter((provider) => provider.deployment === from) : own;
+  return all.filter((provider) => provider.type === consumer.type && provider.consumable && (!consumer.explicit || (provider.name === consumer.name && (!foreign || provider.shared))));
+}
+
+/** What a provider has to say of its group. */
+function contentOf(provider: LinkProvider, facts: LinkFacts): Hash {
+  const group = facts.groups.find((candidate) => candidate.name === provider.group);
+  if (!group) throw new Error(`the instance group '${provider.group}' is not planned`);
+  return {
+    deployment_name: facts.deployment,
+    domain: facts.domain,
+    default_network: group.defaultNetwork,
+    networks: [...group.networks],
+    instance_group: group.name,
+    properties: provider.properties,
+    use_short_dns_addresses: false,
+    use_dns_addresses: false,
+    use_link_dns_names: false,
+    group_name: `${provider.name}-${provider.type}`,
+    instances: group.instances.map(({ uuid, index, bootstrap, az, ips }) => ({
+      name: group.name, id: uuid, index, bootstrap, az,
+      address: ips[group.defaultNetwork] ?? null,
+      addresses: { ...ips },
+      dns_addresses: Object.fromEntries(group.networks.map((network) => [network, [uuid, ...[group.name, network, facts.deployment].map(canonicalName), facts.domain].join('.')])),
+    })),
+  };
+}
+
+/** The content as one consumer gets it: addresses of the network, and in the form, that it wants. A text is an error. */
+function withAddresses(content: Hash, consumer: LinkConsumer, provider: RecordedProvider): Hash | string {
+  if (!Array.isArray(content.instances)) return content;
+  const network = consumer.network ?? (typeof content.default_network === 'string' ? content.default_network : '');
+  const kind = (consumer.ipAddresses ?? content.use_dns_addresses !== true) ? 'addresses' : 'dns_addresses';
+  const instances: Hash[] = [];
+  for (const instance of content.instances) {
+    if (!isHash(instance)) continue;
+    const { addresses, dns_addresses: dnsAddresses, ...rest } = instance;
+    const known = kind === 'addresses' ? addresses : dnsAddresses;
+    if (!isHash(known) || !(network in known)) return `Provider link does not have network: '${network}' (link '${provider.name}' of job '${provider.job}' in instance group '${provider.group}')`;
+    instances.push({ ...rest, address: known[network] });
+  }
+  return { ...content, default_network: network, instances };
+}
+
+function linkError(consumer: LinkConsumer, found: readonly RecordedProvider[]): string {
+  const alias = consumer.name === consumer.originalName ? '' : `alias '${consumer.name}' and `;
+  const heading = `Failed to resolve link '${consumer.originalName}' with ${alias}type '${consumer.type}' from job '${consumer.job}' in instance group '${consumer.group}'.`;
+  const details = found.length === 0 ? ['No link providers found'] : found.map((provider) => providerDetail(provider, consumer.network));
+  return [`${heading} ${found.length > 1 ? 'Multiple link providers found:' : 'Details below:'}`, ...details.map((detail) => `    - ${detail}`)].join('\n');
+}
+
+function providerDetail(provider: RecordedProvider, network: string | undefined): string {
+  const alias = provider.name === provider.originalName ? '' : `with alias '${provider.name}' `;
+  const place = network === undefined ? '' : ` does not belong to network '${network}'`;
+  return `Link provider '${provider.originalName}' ${alias}from job '${provider.job}' in instance group '${provider.group}' in deployment '${provider.deployment}'${place}`;
 }

@@ -58,7 +58,7 @@ function batch(group: GroupPlan<CompleteInstancePlan>, instances: readonly Compl
 }
 
 /** The bootstrap instance, the rest of its AZ, instances without AZ, then the AZs by name; inside by name. */
-export function inUpdateOrder<I extends InstancePlan>(instances: readonly I[]): I[] {
+export function inUpdateOrder<I extends Pick<InstancePlan, 'uuid' | 'group' | 'az' | 'bootstrap'>>(instances: readonly I[]): I[] {
   const bootstrap = instances.find((instance) => instance.bootstrap);
   const rank = (instance: I) => {
     if (instance === bootstrap) return 0;

@@ -3,6 +3,7 @@ import type { Hash } from '../core/yaml';
 import type { Manifest, UpdateConfig } from '../deployments/manifest';
 import type { NetworkSettings } from '../instances/instance';
 import type { ReleaseVersionRecord } from '../releases/release';
+import type { LinkIntents } from './link-intents';
 import type { BoundJob, GroupPackage, PackageRequirement, PlanInput, PlannedStemcell, RecordedInstance, RequestedState, ReservationPlan } from './types';
 
 /** What each phase of planning knows more than the one before; see `types.ts` for what goes in and comes out. */
@@ -51,6 +52,7 @@ export interface Resolved {
   stemcells: readonly PlannedStemcell[];
   groups: readonly ResolvedGroup[];
   packages: readonly PackageRequirement[];
+  links: LinkIntents;
   tags: Record<string, string>;
   warnings: readonly string[];
 }

@@ -2,6 +2,7 @@ import type { Network } from '../configs/cloud-config';
 import type { Hash } from '../core/yaml';
 import type { UpdateConfig } from '../deployments/manifest';
 import type { CompiledPackageRecord, JobRecord, PackageRecord, ReleaseVersionRecord } from '../releases/release';
+import type { PlannedLinks, RecordedProvider } from './links';
 import type { FullSpec, InstanceState, NetworkSettings, PackageSpec } from '../instances/instance';
 
 /**
@@ -136,6 +137,10 @@ export interface RecordedState {
   stemcells: readonly StemcellRecord[];
   /** Compiled forms of the packages of `releases`. */
   compiledPackages: readonly CompiledPackageRecord[];
+  /** Names of all deployments. */
+  deployments: readonly string[];
+  /** Links that other deployments provide. */
+  linkProviders: readonly RecordedProvider[];
 }
 
 export interface PlanInput {
@@ -170,7 +175,7 @@ export interface BoundJob {
   record: JobRecord;
   /** Declared properties only: manifest value, else default, else null; nested; hashes key-sorted. */
   properties: Hash;
-  /** By name; links that are not made are absent. */
+  /** By name; links that the job does not get are absent. */
   links: Record<string, Hash>;
 }
 
@@ -344,6 +349,7 @@ export interface Plan<I extends InstancePlan = InstancePlan> {
   /** Dependencies come before their dependents. */
   packages: readonly PackageRequirement[];
   compilation: CompilationPlan;
+  links: PlannedLinks;
   /** AZs of the cloud config, in its order. */
   azs: readonly { name: string; cloudProperties: Hash }[];
   initialDeployAzUpdateStrategy: 'serial' | 'parallel';

@@ -85,6 +85,8 @@ export function emptyState(): RecordedState {
     releases: [release('1.0')],
     stemcells: [{ id: 1, name: 'local-ubuntu', os: 'ubuntu', version: '1.200', apiVersion: 3, cpi: '', cid: 'sc-1.200' }],
     compiledPackages: [],
+    deployments: ['dep'],
+    linkProviders: [],
   };
 }
 
