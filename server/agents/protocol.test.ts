@@ -6,6 +6,7 @@ import type { BusMessage } from '../nats/connection';
 import { callerWithoutTask, type Agent } from './agent';
 import { AgentClient } from './client';
 import { methods, protocolVersion, type Method } from './protocol';
+import { isAgentAbsent } from './request';
 import { actionStateOf, decodeReply, encodeRequest, redactReply, redactRequest } from './wire';
 
 /** Conversations of a Ruby director with real agents, one message a line. */
@@ -129,6 +130,56 @@ function decodeReplyMessage(reply: unknown): string {
   const decoded = decodeReply(JSON.stringify(reply));
   return decoded.kind === 'exception' ? decoded.exception.message : '';
 }
+
+describe('DNS records', () => {
+  const signal = new AbortController().signal;
+  const records = { version: 7, digest: 'sha256:ab' };
+  /** A bus on which every request gets the same message back. */
+  function answering(reply: { value: unknown } | 'nobody listens') {
+    const published: unknown[] = [];
+    let deliver: (message: BusMessage) => void = () => undefined;
+    const client = new AgentClient({
+      nodeId: 'node',
+      bus: {
+        publish: (_subject, data) => {
+          const { method, arguments: args, reply_to: replyTo } = requestShape.parse(JSON.parse(Buffer.from(data).toString()));
+          published.push([method, args]);
+          const absent = reply === 'nobody listens';
+          queueMicrotask(() => deliver({ subject: replyTo, data: Buffer.from(absent ? '' : JSON.stringify(reply)), noResponders: absent }));
+          return true;
+        },
+        subscribe: (_subject, handler) => {
+          deliver = handler;
+          return () => undefined;
+        },
+        onConnect: () => () => undefined,
+      },
+    });
+    client.start();
+    return { agent: client.agentFor({ id: 'agent', name: 'web/uuid' }, callerWithoutTask(signal)), published };
+  }
+
+  test('are named by blob id or by signed URL', async () => {
+    const { agent, published } = answering({ value: 'synced' });
+    expect(await agent.syncDns({ ...records, blobId: 'b' })).toBe(true);
+    expect(await agent.syncDns({ ...records, signedUrl: 'https://b', headers: {} })).toBe(true);
+    expect(await agent.syncDns({ ...records, signedUrl: 'https://b', headers: { k: 'v' } })).toBe(true);
+    const url = { signed_url: 'https://b', multi_digest: 'sha256:ab', version: 7 };
+    expect(published).toEqual([['sync_dns', ['b', 'sha256:ab', 7]], ['sync_dns_with_signed_url', [url]], ['sync_dns_with_signed_url', [{ ...url, blobstore_headers: { k: 'v' } }]]]);
+  });
+
+  test('are taken only when the agent says so', async () => {
+    expect(await answering({ value: 'later' }).agent.syncDns({ ...records, blobId: 'b' })).toBe(false);
+  });
+
+  test('for an agent that is not connected are given up at once when that is wanted', async () => {
+    const { agent, published } = answering('nobody listens');
+    const failure: unknown = await agent.syncDns({ ...records, blobId: 'b' }, { absent: 'fail' }).catch((error: unknown) => error);
+    expect(isAgentAbsent(failure)).toBe(true);
+    expect(failure).toMatchObject({ code: 450002 });
+    expect(published).toHaveLength(1);
+  });
+});
 
 describe('replies of all versions', () => {
   test.each([

@@ -19,12 +19,15 @@ const roundMs = 100;
 const coalesceMs = 500;
 /** How often they are compared when nothing hints at a change. */
 const pollMs = 5_000;
-/** Comparing takes at most so much of the database's time in a huge fleet: a pause is this many times as long as the last comparison. */
+/** In a huge fleet comparing takes its time: a pause is at least this many times as long as the last comparison, up to a limit, ms. */
 const pauseFactor = { hinted: 5, polled: 20 };
+const longestPauseMs = 30_000;
 /** A version waits this long for the agents that have not had their turn with the one before. */
 const turnMs = 5_000;
 /** Answers are noted together, this often. */
 const noteMs = 500;
+/** How often the versions of agents that are no more are dropped. */
+const forgetMs = 5_000;
 /** After an upload that failed. */
 const uploadRetryMs = { first: 1_000, longest: 15_000 };
 /** Life of signed URLs, and the age at which a new one is made. */
@@ -86,6 +89,7 @@ interface Term {
   /** How long that took, ms. */
   comparingMs: number;
   notedAt: number;
+  forgottenAt: number;
   uploadAt: number;
   uploadPauseMs: number;
 }
@@ -95,25 +99,27 @@ function newTerm(deps: DnsPublisherDeps, ctx: ComponentContext): Term {
   return {
     ctx,
     fanOut: new FanOut({ tell, canSend: () => deps.bus.isConnected(), limit: deps.settings.fanOut, signal: ctx.signal }),
-    unstored: undefined, told: undefined, toldAt: -Infinity, comparedAt: -Infinity, comparingMs: 0, notedAt: -Infinity, uploadAt: -Infinity, uploadPauseMs: 0,
+    unstored: undefined, told: undefined, toldAt: -Infinity, comparedAt: -Infinity, comparingMs: 0, notedAt: -Infinity, forgottenAt: performance.now(), uploadAt: -Infinity, uploadPauseMs: 0,
   };
 }
 
 async function round(deps: DnsPublisherDeps, term: Term, hint: { hinted: boolean }): Promise<void> {
   const now = performance.now();
   if (now - term.notedAt >= noteMs) await note(term);
-  const pauseMs = hint.hinted ? Math.max(coalesceMs, pauseFactor.hinted * term.comparingMs) : Math.max(pollMs, pauseFactor.polled * term.comparingMs);
-  const due = now - term.comparedAt >= pauseMs;
+  const [shortestMs, factor] = hint.hinted ? [coalesceMs, pauseFactor.hinted] : [pollMs, pauseFactor.polled];
+  const due = now - term.comparedAt >= Math.min(Math.max(shortestMs, factor * term.comparingMs), longestPauseMs);
   const waitsForTurns = term.fanOut.queued > 0 && now - term.toldAt < turnMs;
   if (due && !waitsForTurns) {
-    const polled = !hint.hinted;
     hint.hinted = false;
     term.comparedAt = now;
     await compare(deps, term).catch((error: unknown) => {
       hint.hinted = true;
       throw error;
     });
-    if (polled) await term.ctx.write((tx) => forgetVanishedAgents(tx));
+  }
+  if (now - term.forgottenAt >= forgetMs) {
+    term.forgottenAt = now;
+    await term.ctx.write((tx) => forgetVanishedAgents(tx));
   }
   if (term.unstored && now >= term.uploadAt) await upload(deps, term, term.unstored);
   term.fanOut.pump();
@@ -123,9 +129,12 @@ async function compare(deps: DnsPublisherDeps, term: Term): Promise<void> {
   const blobId = randomUUID();
   // A transaction whose commit was not heard of is repeated: the first one's version is our own too.
   const isOwn = (id: string) => id === blobId || id === term.unstored?.blobId;
-  const since = performance.now();
-  const newest = await term.ctx.write((tx) => recordChanges(tx, { domain: deps.settings.domain, blobId, isOwn }));
-  term.comparingMs = performance.now() - since;
+  const newest = await term.ctx.write(async (tx) => {
+    const since = performance.now();
+    const found = await recordChanges(tx, { domain: deps.settings.domain, blobId, isOwn });
+    term.comparingMs = performance.now() - since;
+    return found;
+  });
   term.unstored = newest?.stored === false ? newest : undefined;
   const told = newest?.stored ? newest : await findStored(deps.db);
   if (told) await aim(deps, term, told);
@@ -163,6 +172,7 @@ async function* whileHeld(ctx: ComponentContext, text: Iterable<string>): AsyncG
   for (const piece of text) {
     await nextTurn();
     if (!ctx.holds()) throw new Error('the lease was lost while the DNS records were uploaded');
+    ctx.progress();
     yield piece;
   }
 }
@@ -208,7 +218,12 @@ function signedUrls(blobstore: DnsPublisherDeps['blobstore']): (blobId: string) 
   let last: { blobId: string; at: number; url: Promise<string> } | undefined;
   return (blobId) => {
     const now = performance.now();
-    if (last?.blobId !== blobId || now - last.at > signAgainMs) last = { blobId, at: now, url: blobstore.sign(blobId, 'get', signedForS) };
-    return last.url;
+    if (last?.blobId === blobId && now - last.at < signAgainMs) return last.url;
+    const made = { blobId, at: now, url: blobstore.sign(blobId, 'get', signedForS) };
+    last = made;
+    made.url.catch(() => {
+      if (last === made) last = undefined;
+    });
+    return made.url;
   };
 }

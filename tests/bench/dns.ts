@@ -19,7 +19,7 @@ import { insertFleet } from '../support/fleet-rows';
 import { startNats, type TestNats } from '../support/nats';
 import type { Figure } from './figures';
 import { until, type Site } from './site';
-import { SwarmProcess } from './swarm-process';
+import { SwarmProcess } from '../support/swarm-process';
 
 export interface DnsCounts {
   agents: number;
@@ -157,12 +157,20 @@ async function makeDatabase(siteUrl: string): Promise<{ url: string; drop: () =>
   const name = `bench_dns_${randomUUID().slice(0, 8)}`;
   const onSite = async (statement: string) => {
     const admin = connect({ url: siteUrl, poolSize: 1 });
-    await admin.pool.query(statement).finally(() => admin.close());
+    try {
+      await admin.pool.query(statement);
+    } finally {
+      await admin.close();
+    }
   };
   await onSite(`CREATE DATABASE ${name}`);
   const url = new URL(siteUrl);
   url.pathname = `/${name}`;
   const client = await connect({ url: url.href, poolSize: 1 }).dedicated();
-  await migrate(client, await readMigrations(join(dirname(__dirname), 'db', 'migrations'))).finally(() => client.end());
+  try {
+    await migrate(client, await readMigrations(join(dirname(__dirname), 'db', 'migrations')));
+  } finally {
+    await client.end();
+  }
   return { url: url.href, drop: () => onSite(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`) };
 }

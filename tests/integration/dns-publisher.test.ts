@@ -48,9 +48,8 @@ async function startPublisher(options: PublisherOptions = {}) {
   const notifications = new Notifications(store.connections, silentLog);
   notifications.start();
   const canSend = options.canSend ?? (() => bus.isConnected());
-  const { put, sign, signsUrls } = store.blobstore;
   const publisher = createDnsPublisher({
-    db: store.connections.db, blobstore: { put, sign, signsUrls, ...options.blobstore }, agents, bus: { isConnected: canSend }, notifications, settings: { domain: 'bosh', fanOut: options.fanOut ?? 100 },
+    db: store.connections.db, blobstore: { ...store.blobstore, ...options.blobstore }, agents, bus: { isConnected: canSend }, notifications, settings: { domain: 'bosh', fanOut: options.fanOut ?? 100 },
   });
   const node = await startTestNode({ store, name: options.name ?? 'A', perform: async () => '', components: [publisher] });
   let ended = false;
@@ -157,7 +156,7 @@ test('a deletion makes a version, and what is known of the deleted agent is forg
   expect((await readBlob()).records).toHaveLength(2);
   const { rows } = await store.connections.db.execute(sql`SELECT 1 FROM local_dns_records WHERE tombstone`);
   expect(rows).toHaveLength(1);
-  await expect.poll(async () => (await store.connections.db.execute(sql`SELECT 1 FROM agent_dns_versions`)).rows.length, { timeout: 8_000 }).toBe(2);
+  await expect.poll(async () => (await store.connections.db.execute(sql`SELECT 1 FROM agent_dns_versions`)).rows.length, { timeout: 12_000 }).toBe(2);
 });
 
 test('nothing new makes no version, whatever else changes in the fleet', async () => {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import type { SwarmFile, SwarmOrder, SwarmReport } from '../../server/local/simulator/swarm-program';
 
-/** Simulated agents in a process of their own (`dist/simulator.cjs --swarm`). */
+/** Simulated agents in a process of their own; it ends with the one that started it. */
 export class SwarmProcess {
   readonly #child: ChildProcess;
   readonly #lines: AsyncIterator<string>;
@@ -20,7 +20,7 @@ export class SwarmProcess {
     this.#lines = this.#interface[Symbol.asyncIterator]();
   }
 
-  /** Returns when every agent can be asked. `program` is the built simulator. */
+  /** Returns when every agent can be asked. `program` is the bundled simulator. */
   static async start(program: string, file: SwarmFile): Promise<SwarmProcess> {
     const folder = await mkdtemp(join(tmpdir(), 'directorate-swarm-'));
     const path = join(folder, 'swarm.json');
