@@ -12,6 +12,8 @@ export interface ApiDeps {
   clock: Clock;
   log: Log;
   director: DirectorFacts;
+  /** Whether scan-and-fix also recreates VMs with persistent disks; BOSH's default is true. */
+  autoFixStatefulNodes?: boolean;
 }
 
 /** Facts of the installation that the API tells. */

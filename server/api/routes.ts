@@ -8,6 +8,7 @@ import * as events from './events';
 import { info } from './info';
 import * as instances from './instances';
 import * as packages from './packages';
+import * as problems from './problems';
 import * as releases from './releases';
 import type { Route } from './route';
 import * as stemcells from './stemcells';
@@ -33,6 +34,7 @@ export const routes: readonly Route[] = [
   { method: 'GET', path: '/deployments/:deployment/jobs/:job/:id', permission: 'dep:admin', handler: instances.show },
   { method: 'PUT', path: '/deployments/:deployment/jobs/:job/:id/resurrection', permission: 'dep:admin', handler: instances.resurrectionGone },
   { method: 'PUT', path: '/deployments/:deployment/instance_groups/:group/:id/ignore', media: 'application/json', permission: 'dep:admin', handler: instances.ignore },
+  { method: 'PUT', path: '/deployments/:deployment/scan_and_fix', media: 'application/json', permission: 'dep:admin', handler: problems.scanAndFix },
   { method: 'GET', path: '/deployments/:deployment/errands', permission: 'dep:read', handler: deployments.listErrands },
   { method: 'GET', path: '/deployments/:deployment/variables', permission: 'dep:admin', handler: director.emptyList },
   { method: 'GET', path: '/deployments/:deployment/certificate_expiry', permission: 'dep:read', handler: director.emptyList },

@@ -34,7 +34,6 @@ export const unsupportedRoutes: readonly Route[] = [
   { method: 'POST', path: '/deployments/:deployment/scans', permission: 'dep:admin', handler: refuse('Cloud check') },
   { method: 'GET', path: '/deployments/:deployment/problems', permission: 'dep:admin', handler: refuse('Cloud check') },
   { method: 'PUT', path: '/deployments/:deployment/problems', media: 'application/json', permission: 'dep:admin', handler: refuse('Cloud check') },
-  { method: 'PUT', path: '/deployments/:deployment/scan_and_fix', media: 'application/json', permission: 'dep:admin', handler: refuse('Scan and fix') },
   { method: 'POST', path: '/releases/export', media: 'application/json', permission: 'admin', handler: refuse('Exporting releases') },
   { method: 'DELETE', path: '/disks/:cid', permission: 'admin', handler: refuse('Deleting and orphaning disks') },
   { method: 'DELETE', path: '/orphan_disks/:cid', permission: 'admin', handler: refuse('Deleting disks') },

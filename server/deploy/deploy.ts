@@ -1,8 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { mapPool } from '../core/concurrency';
 import { code, DirectorError } from '../core/errors';
 import { parseYaml, type Hash } from '../core/yaml';
-import { instanceLabel } from '../instances/instance';
 import { buildPlan } from '../plan/build-plan';
 import { withCompiled, withRendered } from '../plan/changes';
 import type { CompleteInstancePlan, DeployRequest, Plan } from '../plan/types';
@@ -10,10 +8,12 @@ import type { TaskContext } from '../tasks/context';
 import { isInterruption } from '../tasks/interruption';
 import { AddressTaken, bindPlan } from './bind';
 import { compilePackages } from './compile';
+import { storeDeployAlert } from './deploy-alerts';
 import { asHash, loadPlanInput } from './load';
 import type { DeployDeps } from './ports';
+import { runPostDeploy } from './post-deploy';
 import { JobSourceCache, renderPlan, type RenderedInstance } from './render-plan';
-import { findDeployment, listRecordedInstances, recordSuccess, releaseUnusedAddresses, type DeploymentRow } from './store';
+import { findDeployment, recordSuccess, releaseUnusedAddresses, type DeploymentRow } from './store';
 import { hasChanges, updateGroups } from './update-groups';
 import { resolveUnfinishedVms } from './vm-steps';
 
@@ -30,10 +30,24 @@ export const deploymentLockWaitMs = 10_000;
 /**
  * What `bosh deploy` does, top to bottom. Every attempt starts here and finds in the records what earlier ones achieved.
  * cloudfoundry/bosh src/bosh-director/lib/bosh/director/jobs/update_deployment.rb.
+ * Dry runs raise no alerts. A node that dies before it has stored one leaves that to the next attempt.
  */
 export async function deploy(ctx: TaskContext, deps: DeployDeps, order: DeployOrder): Promise<void> {
   // Freed with the task: an attempt that fails for the database's sake must not let another deploy in.
   await ctx.lock(`lock:deployment:${order.deployment}`, deploymentLockWaitMs);
+  if (order.request.dryRun) return carryOut(ctx, deps, order);
+  const identity = { taskId: ctx.taskId, deployment: order.deployment, directorUuid: deps.settings.director.uuid };
+  await storeDeployAlert(ctx, identity, { kind: 'begin' });
+  try {
+    await carryOut(ctx, deps, order);
+  } catch (error) {
+    if (!isInterruption(error)) await storeDeployAlert(ctx.uncancellable(), identity, { kind: 'error', error }).catch((failure: unknown) => ctx.log.warn(`The alert was not stored: ${String(failure)}`));
+    throw error;
+  }
+  await storeDeployAlert(ctx, identity, { kind: 'finish' });
+}
+
+async function carryOut(ctx: TaskContext, deps: DeployDeps, order: DeployOrder): Promise<void> {
   const deployment = await findDeployment(deps.db, order.deployment);
   if (!deployment) throw new DirectorError(code.deploymentNotFound, `Deployment '${order.deployment}' doesn't exist`);
   const manifest = asHash(parseYaml(order.manifestText), 'manifest');
@@ -99,15 +113,4 @@ async function record(ctx: TaskContext, order: DeployOrder, deployment: Deployme
       releaseVersionIds: plan.releases.map((release) => release.id), stemcellIds: plan.stemcells.flatMap((stemcell) => stemcell.ids),
     }),
   );
-}
-
-/** Runs `post-deploy` on every instance that has a VM and is meant to run. */
-async function runPostDeploy(ctx: TaskContext, deps: DeployDeps, deployment: DeploymentRow): Promise<void> {
-  const instances = await listRecordedInstances(deps.db, deployment.id);
-  await mapPool(instances, deps.settings.maxThreads, async ({ instance, vms }) => {
-    const vm = vms.find((candidate) => candidate.active);
-    if (!vm || instance.state !== 'started' || instance.ignore || instance.compilation) return;
-    const agent = { id: vm.agentId, name: instanceLabel({ group: instance.job, uuid: instance.uuid, index: instance.index }) };
-    await deps.agents.agentFor(agent, ctx).runScript('post-deploy');
-  });
 }

@@ -87,7 +87,8 @@ export function asHash(value: unknown, what: string): Hash {
   return value as Hash;
 }
 
-function namesIn(list: unknown): string[] {
+/** `name` of every entry of a list in a manifest; nothing for what is no list. */
+export function namesIn(list: unknown): string[] {
   if (!Array.isArray(list)) return [];
   return list.flatMap((item: unknown) => (typeof item === 'object' && item !== null && 'name' in item && (typeof item.name === 'string' || typeof item.name === 'number') ? [String(item.name)] : []));
 }

@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import { describeError } from '../core/errors';
-import { recordEvent } from '../events/store';
+import type { Tx } from '../../db/client';
 import { instanceLabel, instanceName, type ApplySpec, type FullSpec, type RenderedTemplatesArchive } from '../instances/instance';
 import { applySpec, fullSpec, initialApplySpec, specOfNewVm } from '../plan/specs';
 import type { CompleteInstancePlan, Plan } from '../plan/types';
 import type { StageProgress, TaskContext } from '../tasks/context';
-import { isInterruption } from '../tasks/interruption';
 import { createArchive } from '../templates/archive';
 import { archiveEntries } from '../templates/instance';
 import { startJobs, stopJobs, watchWindow } from './agent-steps';
+import { sendTemplates, withSignedUrls } from './delivery';
+import { recordedOperation } from './instance-event';
 import type { AgentTarget } from '../agents/agent';
 import type { DeployDeps } from './ports';
 import type { RenderedInstance } from './render-plan';
@@ -44,22 +44,11 @@ export interface InstanceVm {
 export async function convergeInstance(ctx: TaskContext, deps: DeployDeps, update: InstanceUpdate, progress: StageProgress): Promise<void> {
   const { instance, instanceId } = update;
   const changes = instance.changes.map((change) => change.kind);
-  const event = { user: ctx.user, action: actionOf(update), objectType: 'instance', objectName: instanceName(instance), taskId: ctx.taskId, deployment: update.plan.deployment, instance: instanceName(instance) };
-  const parentId = await ctx.write(async (tx) => {
-    await updateInstance(tx, instanceId, { updateCompleted: false, lastChanges: changes });
-    return recordEvent(tx, { ...event, context: { az: instance.az, changes } });
-  });
-  try {
-    await converge(ctx, deps, update, progress);
-  } catch (error) {
-    if (!isInterruption(error)) {
-      // What went wrong matters more than its record.
-      const message = describeError(error).message.replaceAll('\u0000', '');
-      await ctx.uncancellable().write((tx) => recordEvent(tx, { ...event, parentId, error: message })).catch((failure: unknown) => ctx.log.warn(`The event was not recorded: ${String(failure)}`));
-    }
-    throw error;
-  }
-  await ctx.write((tx) => recordEvent(tx, { ...event, parentId }));
+  const operation = {
+    instance, deployment: update.plan.deployment, action: actionOf(update), context: { az: instance.az, changes },
+    begin: (tx: Tx) => updateInstance(tx, instanceId, { updateCompleted: false, lastChanges: changes }),
+  };
+  await recordedOperation(ctx, operation, () => converge(ctx, deps, update, progress));
 }
 
 function actionOf({ instance, vm }: InstanceUpdate): string {
@@ -75,7 +64,7 @@ async function converge(ctx: TaskContext, deps: DeployDeps, update: InstanceUpda
     return;
   }
   const archive = await deliverTemplates(ctx, deps, update);
-  const spec = await withSignedUrls(deps, update, applySpec(instance, update.plan, archive));
+  const spec = await withSignedUrls(deps, instance.stemcell, applySpec(instance, update.plan, archive));
   if (update.vm && !update.vm.fresh) await quiesce(ctx, deps, { ...update, vm: update.vm, archive }, spec, progress);
   if (instance.desiredState === 'stopped' && update.vm && !instance.needsRecreate) {
     await finish(ctx, deps, update, { spec: undefined, archive });
@@ -84,7 +73,7 @@ async function converge(ctx: TaskContext, deps: DeployDeps, update: InstanceUpda
   const vm = await convergeVm(ctx, deps, update);
   await progress.advance(10, 'installing packages');
   await progress.advance(10, 'configuring jobs');
-  await sendTemplates(ctx, deps, update, agentOf(update, vm), archive);
+  await sendTemplates(ctx, deps, { agent: agentOf(update, vm), apiVersion: instance.stemcell.apiVersion }, archive);
   await deps.agents.agentFor(agentOf(update, vm), ctx).apply(spec);
   await ctx.write((tx) => updateInstance(tx, instanceId, { spec: recordedSpec(update, archive) }));
   if (instance.desiredState === 'started') await startJobs(ctx, deps, agentOf(update, vm), watchWindow(instance.update, update.canary), progress);
@@ -98,7 +87,7 @@ async function quiesce(ctx: TaskContext, deps: DeployDeps, update: InstanceUpdat
   const agent = agentOf(update, update.vm);
   const going = instance.needsRecreate || instance.desiredState === 'stopped';
   if (!instance.needsRecreate && instance.desiredState === 'started') {
-    await sendTemplates(ctx, deps, update, agent, update.archive);
+    await sendTemplates(ctx, deps, { agent, apiVersion: instance.stemcell.apiVersion }, update.archive);
     await deps.agents.agentFor(agent, ctx).prepare(spec);
   }
   if (instance.existing?.state === 'stopped') return;
@@ -158,28 +147,6 @@ async function deliverTemplates(ctx: TaskContext, deps: DeployDeps, update: Inst
   await ctx.fence();
   await deps.blobstore.put(bytes, blobstoreId);
   return { blobstore_id: blobstoreId, sha1 };
-}
-
-function signsUrlsFor(deps: DeployDeps, instance: CompleteInstancePlan): boolean {
-  return deps.blobstore.signsUrls && (instance.stemcell.apiVersion ?? 1) >= 3;
-}
-
-/** Life of signed URLs, s. */
-const signedForS = 86_400;
-
-/** Agents without blobstore credentials get a URL for each package; it is never recorded. */
-async function withSignedUrls(deps: DeployDeps, { instance }: InstanceUpdate, spec: ApplySpec): Promise<ApplySpec> {
-  if (!signsUrlsFor(deps, instance)) return spec;
-  const packages = await Promise.all(Object.entries(spec.packages).map(async ([name, pkg]) => [name, { ...pkg, signed_url: await deps.blobstore.sign(pkg.blobstore_id, 'get', signedForS) }] as const));
-  return { ...spec, packages: Object.fromEntries(packages) };
-}
-
-/** Templates have no URL form: agents without credentials get them over NATS, just before they are needed. */
-async function sendTemplates(ctx: TaskContext, deps: DeployDeps, { instance }: InstanceUpdate, agent: AgentTarget, archive: RenderedTemplatesArchive | undefined): Promise<void> {
-  if (!archive || !signsUrlsFor(deps, instance)) return;
-  const content = await deps.blobstore.read(archive.blobstore_id, archive.sha1);
-  const taken = await deps.agents.agentFor(agent, ctx).uploadBlob({ blobId: archive.blobstore_id, digest: archive.sha1, content });
-  if (!taken) ctx.log.warn(`Agent of '${agent.name}' does not take templates over NATS and has to fetch them from its blobstore`);
 }
 
 async function finish(ctx: TaskContext, deps: DeployDeps, update: InstanceUpdate, done: { spec: FullSpec | undefined; archive: RenderedTemplatesArchive | undefined }): Promise<void> {

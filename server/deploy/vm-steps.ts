@@ -43,16 +43,24 @@ export interface CreatedVm {
 /** Creates a VM, waits for its agent and gives it its permanent settings. What fails after `create_vm` deletes the VM again. */
 export async function createVm(ctx: TaskContext, deps: DeployDeps, order: VmOrder): Promise<CreatedVm> {
   const created = await callCreateVm(ctx, deps, order);
+  await introduceVm(ctx, deps, order, created);
+  return created;
+}
+
+/**
+ * What follows `create_vm`: the cloud is told whose VM it is, its agent is waited for and gets its permanent settings. May be repeated
+ * for a VM whose maker died meanwhile. A VM for which it fails is deleted.
+ */
+export async function introduceVm(ctx: TaskContext, deps: DeployDeps, order: VmOrder, vm: CreatedVm): Promise<void> {
   try {
-    await deps.cpi.setVmMetadata(ctx, created.cid, {
+    await deps.cpi.setVmMetadata(ctx, vm.cid, {
       ...order.tags, ...order.metadata,
       director: deps.settings.director.name, deployment: order.deployment, created_at: new Date(ctx.clock.now()).toISOString().replace(/\.\d+Z$/, 'Z'),
     });
-    await deps.agents.waitUntilReady({ ...created.agent, cid: created.cid }, deps.settings.agentWaitTimeoutMs, ctx);
-    await updateAgentSettings(ctx, deps, created);
-    return created;
+    await deps.agents.waitUntilReady({ ...vm.agent, cid: vm.cid }, deps.settings.agentWaitTimeoutMs, ctx);
+    await updateAgentSettings(ctx, deps, vm);
   } catch (error) {
-    if (!isInterruption(error)) await deleteVm(ctx.uncancellable(), deps, { id: created.vmId, cid: created.cid, stemcellApiVersion: order.stemcell.apiVersion });
+    if (!isInterruption(error)) await deleteVm(ctx.uncancellable(), deps, { id: vm.vmId, cid: vm.cid, stemcellApiVersion: order.stemcell.apiVersion });
     throw error;
   }
 }
@@ -169,17 +177,19 @@ export async function resolveUnfinishedVms(ctx: TaskContext, deps: DeployDeps, d
 
 async function resolveVm(ctx: TaskContext, deps: DeployDeps, { vm, instance, unheard }: { vm: VmRow; instance: InstanceRow; unheard: Unheard }): Promise<void> {
   ctx.log.info(`VM ${vm.cid ?? `of agent ${vm.agentId}`} for '${instance.job}/${instance.uuid}' was left in state ${vm.state}`);
-  if (vm.cid === null) {
-    await ctx.write((tx) => abandonVm(tx, vm.id));
-    await sweepVm(ctx, deps, { ...vm, abandonedMs: 0 });
-    return;
-  }
+  if (vm.cid === null) return abandonAndSweep(ctx, deps, vm);
   if (unheard === 'keep' && vm.state === 'created' && (await becomesReady(ctx, deps, { id: vm.agentId, name: `${instance.job}/${instance.uuid} (${instance.index})`, cid: vm.cid }))) return;
   await (unheard === 'delete by force' ? deleteOrAbandonVm : deleteVm)(ctx, deps, vm);
 }
 
+/** A creation of which nobody knows whether it has, or will have, made a VM: the instance is done with it, and what there is already is deleted. */
+export async function abandonAndSweep(ctx: TaskContext, deps: DeployDeps, vm: VmRow): Promise<void> {
+  await ctx.write((tx) => abandonVm(tx, vm.id));
+  await sweepVm(ctx, deps, { ...vm, abandonedMs: 0 });
+}
+
 /** Waits for an agent that nobody has heard of yet as long as a creation would have; false when it does not come. */
-async function becomesReady(ctx: TaskContext, deps: DeployDeps, agent: AgentTarget): Promise<boolean> {
+export async function becomesReady(ctx: TaskContext, deps: DeployDeps, agent: AgentTarget): Promise<boolean> {
   try {
     await deps.agents.waitUntilReady(agent, deps.settings.agentWaitTimeoutMs, ctx);
     return true;

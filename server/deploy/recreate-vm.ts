@@ -1,0 +1,122 @@
+import type { Tx } from '../../db/client';
+import { code, DirectorError } from '../core/errors';
+import { instanceLabel, instanceName } from '../instances/instance';
+import { loadStemcells } from '../stemcells/store';
+import type { TaskContext } from '../tasks/context';
+import { startJobs, watchWindow } from './agent-steps';
+import { sendTemplates, withSignedUrls } from './delivery';
+import { recordedOperation } from './instance-event';
+import type { DeployDeps } from './ports';
+import { addressesOf, readRecordedSpec, type RecordedSpec } from './recorded-spec';
+import { findRecordedInstance, reserveAddresses, updateInstance, type DeploymentRow, type RecordedInstance, type VmRow } from './store';
+import { abandonAndSweep, becomesReady, createVm, deleteVm, introduceVm, type CreatedVm, type VmOrder } from './vm-steps';
+
+/** Everything that a recreation works on. */
+interface Recreation {
+  recorded: RecordedInstance;
+  spec: RecordedSpec;
+  order: VmOrder;
+}
+
+/**
+ * Gives an instance a new VM that is what its last update left: the same identity, addresses, jobs and templates, from the records
+ * alone. An instance that was stopped gets its jobs but they are not started; one to which nothing was ever applied gets a bare VM,
+ * and the next deploy goes on with it. Wants the deployment's lock to be held.
+ * Order: cloudfoundry/bosh src/bosh-director/lib/bosh/director/cloudcheck_helper.rb.
+ *
+ * When the node dies, the next attempt of the task comes here again:
+ *   before the instance was marked unfinished → nothing has happened
+ *   while the old VM was deleted              → it is recorded as `deleting` and is deleted again; a VM that is gone counts as deleted
+ *   while the new VM was made                 → as `vm-steps` says: adopted when it is recorded and its agent comes, otherwise swept away
+ *   while jobs were applied or started        → the new VM, known by the task that made it, is stopped, applied to and started anew
+ *   after the instance was marked finished    → the same once more; the caller notes what is done, so this happens rarely
+ * The instance stays unfinished until the end, so a deploy converges what a failed recreation leaves.
+ */
+export async function recreateVm(ctx: TaskContext, deps: DeployDeps, request: { deployment: DeploymentRow; instanceId: number }): Promise<void> {
+  const recreation = await prepare(deps, request);
+  const { instance } = recreation.recorded;
+  const wasComplete = await completeBefore(ctx, instance);
+  const operation = {
+    instance: { group: instance.job, uuid: instance.uuid }, deployment: request.deployment.name, action: 'recreate', context: { az: instance.az, changes: ['recreate'] },
+    begin: async (tx: Tx) => {
+      await holdAddresses(tx, ctx, recreation);
+      await updateInstance(tx, instance.id, { updateCompleted: false, lastChanges: ['recreate'] });
+    },
+  };
+  await recordedOperation(ctx, operation, async () => {
+    const vm = await replaceVm(ctx, deps, recreation);
+    if (recreation.spec.applied) await bringUp(ctx, deps, { ...recreation, vm, applied: recreation.spec.applied });
+    await ctx.write((tx) => updateInstance(tx, instance.id, { updateCompleted: wasComplete && recreation.spec.applied !== undefined }));
+  });
+}
+
+async function prepare(deps: DeployDeps, { deployment, instanceId }: { deployment: DeploymentRow; instanceId: number }): Promise<Recreation> {
+  const recorded = await findRecordedInstance(deps.db, instanceId);
+  if (!recorded) throw new DirectorError(code.instanceNotFound, `The instance of deployment '${deployment.name}' is not recorded any more`);
+  const { uuid, job: group, index, az, cloudProperties } = recorded.instance;
+  const label = instanceLabel({ group, uuid, index });
+  const spec = readRecordedSpec(recorded.instance.spec, label);
+  const stemcell = (await loadStemcells(deps.db)).find((one) => one.name === spec.stemcell.name && one.version === spec.stemcell.version && one.cpi === '');
+  if (!stemcell) throw new DirectorError(code.stemcellNotFound, `Stemcell '${spec.stemcell.name}/${spec.stemcell.version}', of which the VM of '${label}' was made, is not there any more: upload it or deploy with another one`);
+  return {
+    recorded, spec,
+    order: {
+      instanceId, label, deployment: deployment.name, group, az, stemcell, cloudProperties: cloudProperties ?? {}, networks: spec.networks, env: spec.env, tags: deployment.tags,
+      metadata: { id: uuid, job: group, instance_group: group, index: String(index), name: instanceName({ group, uuid }) },
+    },
+  };
+}
+
+/** Whether the instance was up to date before this task touched it: only then may the recreation say so at its end. */
+async function completeBefore(ctx: TaskContext, instance: { uuid: string; updateCompleted: boolean }): Promise<boolean> {
+  const key = `recreate/${instance.uuid}`;
+  const known = ctx.remembered(key);
+  if (typeof known === 'boolean') return known;
+  await ctx.remember(key, instance.updateCompleted);
+  return instance.updateCompleted;
+}
+
+/** A failed deploy may have given addresses of the instance back. They are taken again if they are free: the VM is never made at another's address. */
+async function holdAddresses(tx: Tx, ctx: TaskContext, { recorded, spec, order }: Recreation): Promise<void> {
+  const held = new Set(recorded.addresses.map((row) => row.address));
+  const wishes = addressesOf(spec).filter(({ address }) => !held.has(address)).map((wish) => ({ ...wish, static: false, instanceId: recorded.instance.id }));
+  const taken = await reserveAddresses(tx, wishes, ctx.taskId);
+  if (taken.length > 0) throw new DirectorError(code.networkReservationAlreadyInUse, `'${order.label}' cannot be made again at ${taken.join(', ')}, which another instance has by now: deploy, so that it gets another address`);
+}
+
+/** Deletes what the instance has and makes its new VM, or goes on with the one that an earlier attempt of this task made. */
+async function replaceVm(ctx: TaskContext, deps: DeployDeps, { recorded, spec, order }: Recreation): Promise<CreatedVm> {
+  const made = recorded.vms.find((vm) => vm.taskId === ctx.taskId && vm.state === 'created');
+  for (const vm of recorded.vms) {
+    if (vm === made) continue;
+    if (vm.cid === null) await abandonAndSweep(ctx, deps, vm);
+    else await deleteVm(ctx, deps, vm);
+  }
+  const adopted = made && (await adopt(ctx, deps, { vm: made, order }));
+  const vm = adopted ?? (await createVm(ctx, deps, order));
+  const { uuid, index } = recorded.instance;
+  if (!adopted || !spec.applied) await deps.agents.agentFor(vm.agent, ctx).apply({ deployment: order.deployment, job: spec.applied?.spec.job ?? null, index, id: uuid, networks: spec.networks });
+  return vm;
+}
+
+/** The VM of a lost attempt, ready to be used; undefined, and deleted, when its agent does not come. What that attempt has started is stopped. */
+async function adopt(ctx: TaskContext, deps: DeployDeps, { vm, order }: { vm: VmRow; order: VmOrder }): Promise<CreatedVm | undefined> {
+  if (vm.cid === null) return undefined;
+  const found = { vmId: vm.id, cid: vm.cid, agent: { id: vm.agentId, name: order.label } };
+  if (!(await becomesReady(ctx, deps, { ...found.agent, cid: vm.cid }))) {
+    await deleteVm(ctx, deps, vm);
+    return undefined;
+  }
+  if (!vm.permanentNatsCredentials) await introduceVm(ctx, deps, order, found);
+  await deps.agents.agentFor(found.agent, ctx).stop();
+  return found;
+}
+
+/** The recorded jobs with the templates that were delivered last, started when the instance is to run. */
+async function bringUp(ctx: TaskContext, deps: DeployDeps, { vm, applied, order, recorded }: Recreation & { vm: CreatedVm; applied: NonNullable<RecordedSpec['applied']> }): Promise<void> {
+  const recipient = { agent: vm.agent, apiVersion: order.stemcell.apiVersion };
+  const spec = await withSignedUrls(deps, recipient, applied.spec);
+  await sendTemplates(ctx, deps, recipient, spec.rendered_templates_archive);
+  await deps.agents.agentFor(vm.agent, ctx).apply(spec);
+  if (recorded.instance.state === 'started') await startJobs(ctx, deps, vm.agent, watchWindow(applied.update, false));
+}
