@@ -28,6 +28,7 @@ export interface NatsAuthApplierOptions extends ApplierDatabase {
 const pollMs = 2_000;
 const beatMs = 1_000;
 const reconnectMs = 500;
+const longestRestMs = 1_000;
 /** A failure that goes on is logged again after this time. */
 const repeatLogMs = 60_000;
 
@@ -114,7 +115,8 @@ export class NatsAuthApplier {
     if (now >= Math.max(this.#nextPollAt, this.#restUntil) || pid !== this.#loaded?.pid) {
       this.#nextPollAt = now + pollMs;
       await this.#apply(client, pid);
-      this.#restUntil = 2 * performance.now() - now;
+      const ended = performance.now();
+      this.#restUntil = ended + Math.min(ended - now, longestRestMs);
     }
     if (pid === undefined || this.#applied === undefined) return;
     await client.query(

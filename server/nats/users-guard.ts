@@ -46,12 +46,16 @@ export function countAgents(content: string | undefined): number | undefined {
 
 /** Why the database is not followed; undefined when it is. */
 export function distrust(current: string | undefined, origin: Origin | undefined, told: Told): string | undefined {
-  if (origin === undefined || (countAgents(current) ?? 0) === 0) return undefined;
-  const remedy = 'The last good users file stays. If this database is the right one, remove the users file';
-  if (told.director !== origin.director) {
-    return `the database is of ${told.director === undefined ? 'no director' : `director ${told.director}`}, the users file was made for director ${origin.director}. ${remedy}`;
-  }
-  if (told.agents.length === 0 && told.revision < origin.revision) return `the database has gone back from revision ${origin.revision} to ${told.revision} and knows no agents. ${remedy}`;
+  const reason = origin && doubtAbout(origin, told);
+  // The file is read last: with many agents that takes a while.
+  if (reason === undefined || (countAgents(current) ?? 0) === 0) return undefined;
+  return `${reason}. The last good users file stays. If this database is the right one, remove the users file`;
+}
+
+function doubtAbout(origin: Origin, told: Told): string | undefined {
+  if (told.director === undefined) return `the database is of no director, the users file was made for director ${origin.director}`;
+  if (told.director !== origin.director) return `the database is of director ${told.director}, the users file was made for director ${origin.director}`;
+  if (told.agents.length === 0 && told.revision < origin.revision) return `the database has gone back from revision ${origin.revision} to ${told.revision} and knows no agents`;
   return undefined;
 }
 
