@@ -32,6 +32,8 @@ const cpiBuckets = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1_800]
 /** Metrics of this process: memory, event loop and the like, its database pool, NATS connections, calls to agents and the cloud. */
 export function registerNode(registry: Registry, source: NodeSource): NodeMetrics {
   collectDefaultMetrics({ register: registry });
+  // Gauges that are named like counters; `nodejs_active_resources` and its like, by type, tell the same.
+  for (const what of ['handles', 'requests', 'resources']) registry.removeSingleMetric(`nodejs_active_${what}_total`);
   const registers = [registry];
   const rpcs = new Histogram({ name: 'directorate_agent_rpc_duration_seconds', help: 'Requests of this node to agents, until their answer or until nobody waited any more', labelNames: ['method', 'outcome'], buckets: rpcBuckets, registers });
   const calls = new Histogram({ name: 'directorate_cpi_call_duration_seconds', help: 'CPI calls of this node', labelNames: ['method', 'outcome'], buckets: cpiBuckets, registers });

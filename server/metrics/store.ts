@@ -168,7 +168,7 @@ export async function readDnsState(db: Db): Promise<{ version: number; agentsBeh
     WITH newest AS (SELECT COALESCE(max(id), 0) AS version FROM local_dns_blobs WHERE stored)
     SELECT newest.version, (
       SELECT count(*)::int FROM vms v JOIN instances i ON i.id = v.instance_id LEFT JOIN agent_dns_versions d ON d.agent_id = v.agent_id::text
-      WHERE v.active AND NOT i.compilation AND COALESCE(d.dns_version, 0) < newest.version) AS "agentsBehind"
+      WHERE v.active AND v.cid IS NOT NULL AND NOT i.compilation AND COALESCE(d.dns_version, 0) < newest.version) AS "agentsBehind"
     FROM newest`)).rows;
   return found ?? { version: 0, agentsBehind: 0 };
 }
@@ -176,8 +176,8 @@ export async function readDnsState(db: Db): Promise<{ version: number; agentsBeh
 /** Moves to other NATS servers that go on, and their agents that are not told yet; reads the index `bus_move_agents_pending`. */
 export async function readBusMoves(db: Db): Promise<{ open: number; pendingAgents: number; failingAgents: number }> {
   const [found] = (await db.execute<{ open: number; pendingAgents: number; failingAgents: number }>(sql`
-    SELECT (SELECT count(*)::int FROM bus_moves WHERE finished_at IS NULL) AS open, count(*)::int AS "pendingAgents", (count(*) FILTER (WHERE a.attempts > 0))::int AS "failingAgents"
-    FROM bus_move_agents a JOIN bus_moves m ON m.id = a.move_id WHERE a.state = 'pending' AND m.finished_at IS NULL`)).rows;
+    SELECT (SELECT count(*)::int FROM bus_moves WHERE finished_at IS NULL AND superseded_by IS NULL) AS open, count(*)::int AS "pendingAgents", (count(*) FILTER (WHERE a.attempts > 0))::int AS "failingAgents"
+    FROM bus_move_agents a JOIN bus_moves m ON m.id = a.move_id WHERE a.state = 'pending' AND m.superseded_by IS NULL`)).rows;
   return found ?? { open: 0, pendingAgents: 0, failingAgents: 0 };
 }
 

@@ -135,7 +135,7 @@ describe('metrics of the cluster', () => {
     expect(values(page, 'directorate_alert_deliveries_given_up')).toEqual({ email: 1, logger: 0 });
     expect(about('directorate_alert_deliveries_oldest_seconds', 'email')).toBe(300);
     expect(values(page, 'directorate_incidents_open')).toEqual({ agent_timeout: 2, missing_vm: 1, deaf_agent: 0, rogue_agent: 0, unmanaged_timeout: 0 });
-    expect(values(page, 'directorate_health_monitor_total')).toEqual({ resurrector_meltdowns: 1, resurrector_scans: 4 });
+    expect(values(page, 'directorate_health_monitor_total')).toEqual({ alerts_stored: 9, resurrector_scans: 4 });
   });
 
   it('tell of the schedule and of DNS', () => {

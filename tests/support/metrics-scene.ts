@@ -37,7 +37,7 @@ export const sceneStatements = [
   sql`INSERT INTO alert_deliveries (alert_seq, plugin, attempts, delivered_at, given_up_at) VALUES
     (1, 'email', 9, NULL, now() - interval '2 hours'), (2, 'email', 3, NULL, NULL), (3, 'email', 0, NULL, NULL), (1, 'logger', 1, now(), NULL), (2, 'logger', 1, now(), NULL)`,
   sql`INSERT INTO incidents (kind, subject, number, ended_at) VALUES ('agent_timeout', 'x', 1, now()), ('agent_timeout', 'x', 2, NULL), ('agent_timeout', 'y', 1, NULL), ('missing_vm', 'z', 1, NULL)`,
-  sql`INSERT INTO health_counters (name, value) VALUES ('resurrector_scans', 4), ('resurrector_meltdowns', 1)`,
+  sql`INSERT INTO health_counters (name, value) VALUES ('resurrector_scans', 4), ('alerts_stored', 9)`,
   sql`INSERT INTO schedules (name, command, schedule, missed, position, paused, next_slot_at) VALUES
     ('tasks', 'ScheduledTasksCleanup', '0 0 * * *', 'run_once', 1, false, now() + interval '1 hour'), ('events', 'ScheduledEventsCleanup', '0 * * * *', 'skip', 2, false, now() - interval '5 minutes'),
     ('dns', 'ScheduledDnsBlobsCleanup', '0 * * * *', 'skip', 3, true, now() - interval '5 minutes')`,
@@ -66,7 +66,7 @@ export function sceneMetrics(store: Pick<TestStore, 'connections'>, change: Part
     node: { id: nodeA, name: 'A' },
     version: '1.2.3',
     buses: { director: () => ({ connected: true, server: '127.0.0.1:4222', since: new Date(), connects: 3 }) },
-    fleet: () => ({ synced: true, heartbeats: 42, counts: () => ({ ...noCounts, unresponsive: { web: 1 }, failing: { web: 2 }, available: { web: 5, unmanaged: 1 } }) }),
+    fleet: () => ({ synced: true, heartbeats: 42, counts: () => ({ ...noCounts, unresponsive: { web: 1 }, unhealthy: { web: 0 }, failing: { web: 2 }, stopped: { web: 0 }, unknown: { web: 1 }, available: { web: 5, unmanaged: 1 } }) }),
     paths: { routes: routes.map(({ path }) => path), procedures: ['tasks.list'] },
     ownAddresses: async () => [],
     log: silentLog,
