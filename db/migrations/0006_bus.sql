@@ -30,5 +30,5 @@ CREATE TABLE "bus_move_agents" (
 	"updated_at" timestamp with time zone DEFAULT now() NOT NULL,
 	PRIMARY KEY ("move_id", "agent_id")
 );
-CREATE INDEX "bus_move_agents_pending" ON "bus_move_agents" ("next_attempt_at") WHERE "state" = 'pending';
+CREATE INDEX "bus_move_agents_pending" ON "bus_move_agents" ("move_id", "next_attempt_at") WHERE "state" = 'pending';
 CREATE INDEX "bus_move_agents_agent" ON "bus_move_agents" ("agent_id") WHERE "state" = 'pending';

@@ -82,22 +82,25 @@ export async function claimSend(tx: Tx, { moveId, agentId }: AgentKey): Promise<
 
 /** Looks at the agent again in a second: another one goes first, or it is at work. */
 export async function putOff(tx: Tx, { moveId, agentId }: AgentKey): Promise<void> {
-  await tx.execute(sql`UPDATE bus_move_agents SET next_attempt_at = now() + interval '1 second', updated_at = now() WHERE move_id = ${moveId} AND agent_id = ${agentId} AND state = 'pending'`);
+  await tx.execute(sql`UPDATE bus_move_agents SET next_attempt_at = now() + interval '1 second', error = NULL, updated_at = now() WHERE move_id = ${moveId} AND agent_id = ${agentId} AND state = 'pending'`);
 }
 
-/** The agent has the list and its permanent certificate. The VM's record first, as everywhere: see `startBusMove`. */
-export async function markTold(tx: Tx, agent: DueAgent, caSha1: string): Promise<void> {
+/** The agent has the list and its permanent certificate. The VM's record first, as everywhere: see `startBusMove`. Returns the moves finished now. */
+export async function markTold(tx: Tx, agent: DueAgent, caSha1: string): Promise<number[]> {
   // Naming the column tells every NATS server that its users changed.
   const permanent = agent.permanent ? sql`` : sql`, permanent_nats_credentials = true`;
   await tx.execute(sql`UPDATE vms SET nats_config_sha1 = ${caSha1}${permanent} WHERE agent_id = ${agent.agentId}`);
   await tx.execute(sql`
     UPDATE bus_move_agents SET state = 'told', attempts = attempts + 1, error = NULL, updated_at = now()
     WHERE move_id = ${agent.moveId} AND agent_id = ${agent.agentId} AND state = 'pending'`);
+  return finishMoves(tx);
 }
 
 /** The next attempt comes after 1, 2, 4 … 60 s. */
 export async function markFailed(tx: Tx, { moveId, agentId }: AgentKey, error: string): Promise<void> {
   await tx.execute(sql`
-    UPDATE bus_move_agents SET attempts = attempts + 1, error = ${error}, updated_at = now(), next_attempt_at = now() + make_interval(secs => least(60, 2 ^ least(attempts, 6)))
+    UPDATE bus_move_agents 
+    SET attempts = attempts + 1, error = CASE WHEN sent_at IS NULL THEN ${error} ELSE 'It was sent the settings, without success yet: ' || ${error} END, updated_at = now(),
+        next_attempt_at = now() + make_interval(secs => least(60, 2 ^ least(attempts, 6)))
     WHERE move_id = ${moveId} AND agent_id = ${agentId} AND state = 'pending'`);
 }

@@ -71,7 +71,7 @@ export function createBusMover(deps: BusMoverDeps) {
       if (!(await hasUnfinishedMoves(deps.db))) return;
       if (performance.now() >= round.tidyAt) {
         round.tidyAt = performance.now() + tidyMs;
-        for (const id of await ctx.write((tx) => tidyMoves(tx, { caSha1: deps.caSha1, problem }))) ctx.log.info('bus-move-finished', { move: id });
+        logFinished(ctx, await ctx.write((tx) => tidyMoves(tx, { caSha1: deps.caSha1, problem })));
       }
       const free = limits.atATime - round.underWay.size;
       if (free === 0) return;
@@ -103,22 +103,23 @@ interface Telling {
 
 async function tell({ ctx, deps, limits, certificates }: Telling, agent: DueAgent): Promise<void> {
   const agentFor = (patienceMs: number) => deps.agents.agentFor({ id: agent.agentId, name: agent.name, cid: agent.cid }, caller(ctx, patienceMs));
-  let sent = false;
   try {
     await agentFor(limits.probeMs).getState({ timeoutMs: limits.probeMs });
     const key = `${agent.moveId}/${agent.agentId}`;
     const cert = certificates.get(key) ?? (await deps.permanentCertificate(agent.agentId));
     if (!(await ctx.write((tx) => claimSend(tx, agent)))) return void (await ctx.write((tx) => putOff(tx, agent)));
     certificates.set(key, cert);
-    sent = true;
     await agentFor(limits.returnMs).updateSettings({ trusted_certs: '', disk_associations: [], mbus: { cert, urls: agent.urls } });
-    await ctx.write((tx) => markTold(tx, agent, deps.caSha1));
+    logFinished(ctx, await ctx.write((tx) => markTold(tx, agent, deps.caSha1)));
     certificates.delete(key);
   } catch (error) {
     if (ctx.signal.aborted) return;
-    const reason = error instanceof Error ? error.message : String(error);
-    await ctx.write((tx) => markFailed(tx, agent, sent ? `It was told, and its answer from the new servers has not come: ${reason}` : reason));
+    await ctx.write((tx) => markFailed(tx, agent, error instanceof Error ? error.message : String(error)));
   }
+}
+
+function logFinished(ctx: Duty, moves: readonly number[]): void {
+  for (const move of moves) ctx.log.info('bus-move-finished', { move });
 }
 
 /** Speaks for the holder of the lease, for `patienceMs` at most. */
