@@ -91,3 +91,5 @@ CREATE TRIGGER instances_change_fleet AFTER INSERT OR DELETE OR UPDATE OF "state
   FOR EACH STATEMENT EXECUTE FUNCTION notify_fleet();
 CREATE TRIGGER vms_change_fleet AFTER INSERT OR DELETE OR UPDATE OF "agent_id", "cid", "active", "instance_id", "networks" ON "vms"
   FOR EACH STATEMENT EXECUTE FUNCTION notify_fleet();
+CREATE TRIGGER deployments_change_fleet AFTER INSERT OR DELETE OR UPDATE OF "name", "teams" ON "deployments"
+  FOR EACH STATEMENT EXECUTE FUNCTION notify_fleet();
