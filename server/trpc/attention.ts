@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { IncidentKind } from '../../db/schema/health';
 import type { ClusterOverview } from './cluster-overview';
 import type { MonitoringTrouble } from './monitor-store';
 import type { UntidyState } from './store';
@@ -23,7 +24,7 @@ const freeLeaseLimitMs = 5_000;
 
 /** What the health monitor, the plugins, the schedule and the bus know of. */
 export interface MonitoringState extends MonitoringTrouble {
-  incidents: readonly { deployment: string | undefined; kind: string; count: number; since: Date }[];
+  incidents: readonly { deployment: string | undefined; kind: IncidentKind; count: number; since: Date }[];
   resurrectionPaused: boolean;
 }
 
@@ -38,23 +39,30 @@ export function findAttention(cluster: ClusterOverview, untidy: UntidyState, mon
 
 const toCluster = { label: 'Open cluster', href: '/console/cluster' };
 
-const incidentWords: Record<string, readonly [one: string, many: string]> = {
-  agent_timeout: ['agent does not answer', 'agents do not answer'],
-  missing_vm: ['instance has no VM', 'instances have no VM'],
-  deaf_agent: ['agent beats but does not answer', 'agents beat but do not answer'],
-  rogue_agent: ['agent belongs to no deployment', 'agents belong to no deployment'],
-  unmanaged_timeout: ['unmanaged agent fell silent', 'unmanaged agents fell silent'],
+interface IncidentWords {
+  one: string;
+  many: string;
+  means: string;
+  /** Of an instance that somebody deployed. */
+  managed: boolean;
+}
+
+const incidentWords: Record<IncidentKind, IncidentWords> = {
+  agent_timeout: { one: 'agent does not answer', many: 'agents do not answer', means: 'No heartbeat within the timeout', managed: true },
+  missing_vm: { one: 'instance has no VM', many: 'instances have no VM', means: 'A VM is wanted, and none is recorded', managed: true },
+  deaf_agent: { one: 'agent beats but does not answer', many: 'agents beat but do not answer', means: 'Heartbeats come, answers do not', managed: true },
+  rogue_agent: { one: 'agent belongs to no deployment', many: 'agents belong to no deployment', means: 'Heartbeats come from a VM that is not recorded', managed: false },
+  unmanaged_timeout: { one: 'unmanaged agent fell silent', many: 'unmanaged agents fell silent', means: 'It belongs to no deployment, and its heartbeats have ended', managed: false },
 };
 
 /** One line per deployment and kind of incident. */
 function incidents({ incidents: open, resurrectionPaused }: MonitoringState, now: Date): AttentionItem[] {
   const lines = open.map((one): AttentionItem => {
-    const [word, words] = incidentWords[one.kind] ?? [one.kind, one.kind];
+    const words = incidentWords[one.kind];
     const filter = one.deployment === undefined ? '' : `?deployment=${encodeURIComponent(one.deployment)}`;
-    const managed = one.kind === 'agent_timeout' || one.kind === 'missing_vm' || one.kind === 'deaf_agent';
     return {
-      key: `incident-${one.deployment ?? ''}-${one.kind}`, severity: managed ? 'failed' : 'look', title: `${one.deployment === undefined ? '' : `${one.deployment}: `}${one.count} ${one.count === 1 ? word : words}`,
-      cause: `${one.count === 1 ? 'For' : 'The first for'} ${seconds(now.getTime() - one.since.getTime())}.${managed && resurrectionPaused ? ' Resurrection is off: nothing is recreated.' : ''}`,
+      key: `incident-${one.deployment ?? ''}-${one.kind}`, severity: words.managed ? 'failed' : 'look', title: `${one.deployment === undefined ? '' : `${one.deployment}: `}${one.count} ${one.count === 1 ? words.one : words.many}`,
+      cause: `${words.means}${one.count === 1 ? '' : '; the first'} for ${seconds(now.getTime() - one.since.getTime())}.${words.managed && resurrectionPaused ? ' Resurrection is off: nothing is recreated.' : ''}`,
       action: { label: 'Open health', href: `/console/health${filter}` },
     };
   });

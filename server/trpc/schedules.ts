@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { listSchedulesWithSlots } from '../scheduler/list-store';
+import { pauseSchedule, runScheduleNow } from '../scheduler/store';
 import { taskState } from './task-tail';
-import { readProcedure, router } from './trpc';
+import { adminProcedure, readProcedure, router } from './trpc';
 
 /** Slots that come with each entry of the list. */
 const stripSlots = 24;
@@ -45,4 +46,28 @@ export const schedulesRouter = router({
     .input(entry.extend({ limit: z.int().min(1).max(500).default(100) }))
     .output(z.array(slot))
     .query(async ({ ctx, input }) => (await listSchedulesWithSlots(ctx.deps.connections.db, { slots: input.limit, name: input.name }))[0]?.slots ?? []),
+
+  /** Lets due times pass without a run. */
+  pause: adminProcedure
+    .input(entry)
+    .output(z.object({ paused: z.literal(true) }))
+    .mutation(async ({ ctx, input }) => {
+      await pauseSchedule(ctx.deps.connections.db, input.name, { paused: true, user: ctx.principal.username });
+      return { paused: true as const };
+    }),
+
+  /** Goes on with the next due time; those that have passed are not made up for. */
+  resume: adminProcedure
+    .input(entry)
+    .output(z.object({ paused: z.literal(false) }))
+    .mutation(async ({ ctx, input }) => {
+      await pauseSchedule(ctx.deps.connections.db, input.name, { paused: false, user: ctx.principal.username });
+      return { paused: false as const };
+    }),
+
+  /** Makes one task at once, beside those of due times. */
+  runNow: adminProcedure
+    .input(entry)
+    .output(z.object({ taskId: z.int() }))
+    .mutation(async ({ ctx, input }) => ({ taskId: await runScheduleNow(ctx.deps.connections.db, input.name, ctx.principal.username) })),
 });

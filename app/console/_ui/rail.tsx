@@ -34,7 +34,7 @@ export function Rail() {
         </svg>
         <span className="max-xl:sr-only">Directorate</span>
       </Link>
-      <ul className="flex gap-px max-md:w-full max-md:justify-between max-md:p-1.5 md:flex-col md:px-2 md:pt-1">
+      <ul className="flex gap-px max-md:w-full max-md:justify-between max-md:gap-0 max-md:p-1 md:flex-col md:px-2 md:pt-1">
         {places.map(({ href, name, icon: Icon, key }) => {
           const current = isAt(path, href);
           return (
@@ -43,7 +43,7 @@ export function Rail() {
                 href={href}
                 aria-current={current ? 'page' : undefined}
                 title={`${name} (g ${key})`}
-                className={`flex items-center gap-2.5 rounded-[5px] px-3 max-md:h-9 max-md:gap-1.5 max-md:text-sm md:h-8 ${current ? 'bg-accent-wash font-medium text-accent' : 'text-soft hover:bg-raised hover:text-ink'}`}
+                className={`flex items-center gap-2.5 rounded-[5px] px-3 max-md:h-9 max-md:gap-1.5 max-md:px-1.5 max-md:text-sm md:h-8 ${current ? 'bg-accent-wash font-medium text-accent' : 'text-soft hover:bg-raised hover:text-ink'}`}
               >
                 <Icon aria-hidden size={16} strokeWidth={1.9} className="shrink-0" />
                 <span className={current ? 'md:max-xl:sr-only' : 'max-xl:sr-only'}>{name}</span>

@@ -29,7 +29,7 @@ export function AgentList({ servers }: { servers: string[] }) {
   const next = query.data?.next;
   const filtered = Object.values(filter).some((value) => value !== undefined);
   return (
-    <Section title="List" aside={query.data && `${query.data.total} ${query.data.total === 1 ? 'agent' : 'agents'}${filtered ? ' found' : ''}`}>
+    <Section title="All agents" aside={query.data && `${query.data.total} ${query.data.total === 1 ? 'agent' : 'agents'}${filtered ? ' found' : ''}`}>
       <Filters servers={servers} filtered={filtered} />
       <div className="panel overflow-hidden">
         <Loaded query={query} skeleton={<SkeletonRows rows={12} />}>{({ agents }) => <Table agents={agents} filtered={filtered} stale={query.isPlaceholderData} />}</Loaded>

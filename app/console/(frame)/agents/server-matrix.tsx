@@ -47,7 +47,7 @@ export function ServerMatrix({ summary }: { summary: Summary }) {
           <tbody>
             {summary.servers.map((server) => (
               <tr key={server.name}>
-                <th scope="row" className="!static !h-8 !font-medium !text-ink">{server.name === noServer ? <span className="font-normal text-soft">not known</span> : server.name}</th>
+                <th scope="row">{server.name === noServer ? <span className="font-normal text-soft">not known</span> : server.name}</th>
                 <td>{server.state ? <Status look={serverLooks[server.state]} /> : <span className="text-faint">{server.name === noServer ? 'no path recorded yet' : 'gone'}</span>}</td>
                 <td><Share server={server} statuses={statuses} most={most} /></td>
                 {statuses.map((status) => (
@@ -61,7 +61,7 @@ export function ServerMatrix({ summary }: { summary: Summary }) {
               </tr>
             ))}
             <tr>
-              <th scope="row" className="!static !h-8 text-soft">All</th>
+              <th scope="row">All</th>
               <td />
               <td />
               {statuses.map((status) => (
@@ -89,10 +89,10 @@ function Share({ server, statuses, most }: { server: Server; statuses: AgentStat
 }
 
 function Count({ value, tone, label, chosen, onChoose }: { value: number; tone: Tone | undefined; label: string; chosen: boolean; onChoose: () => void }) {
-  if (value === 0 && !chosen) return <span className="px-1.5 text-faint">0</span>;
+  if (value === 0 && !chosen) return <span className="text-faint">0</span>;
   const colour = tone === undefined || tone === 'ok' || tone === 'off' ? 'text-ink' : `font-semibold ${toneText[tone]}`;
   return (
-    <button type="button" aria-pressed={chosen} title={`Show the agents ${label}`} onClick={onChoose} className={`min-w-6 rounded-[3px] px-1.5 leading-6 underline-offset-2 hover:underline ${chosen ? 'bg-accent-wash font-semibold text-accent' : colour}`}>
+    <button type="button" aria-pressed={chosen} title={`Show the agents ${label}`} onClick={onChoose} className={`-mr-1.5 min-w-6 rounded-[3px] px-1.5 leading-6 underline-offset-2 hover:underline ${chosen ? 'bg-accent-wash font-semibold text-accent' : colour}`}>
       {value}
       <span className="sr-only"> {label}</span>
     </button>

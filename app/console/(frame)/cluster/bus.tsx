@@ -2,6 +2,7 @@
 
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { ArrowRightLeft } from 'lucide-react';
+import { useEffect, useRef } from 'react';
 import { useTRPC, type Outputs } from '../../_ui/api';
 import { openRow } from '../../_ui/open-row';
 import { Section } from '../../_ui/page-header';
@@ -27,6 +28,14 @@ export function Bus() {
   const chosen = move !== undefined && /^\d{1,15}$/.test(move) ? Number(move) : undefined;
   const why = (me?.can.administer ?? false) ? undefined : 'Only administrators may move the bus';
   const close = () => set({ move: undefined });
+  // A link to a move leads to it, not to the head of the page.
+  const linked = useRef(chosen !== undefined);
+  const ready = targets.data !== undefined && moves.data !== undefined;
+  useEffect(() => {
+    if (!ready || !linked.current) return;
+    linked.current = false;
+    document.getElementById('bus')?.scrollIntoView();
+  }, [ready]);
   return (
     <Section
       title="Bus of the VMs"
@@ -40,7 +49,7 @@ export function Bus() {
       <div className="panel overflow-x-auto">
         <Loaded query={targets} skeleton={<SkeletonRows rows={2} />}>{(data) => <Targets data={data} />}</Loaded>
         {moves.data && moves.data.length > 0 && <Moves moves={moves.data} chosen={chosen} onChoose={(id) => set({ move: id === chosen ? undefined : String(id) })} />}
-        {chosen !== undefined && <BusMoveDetail id={chosen} onClose={close} />}
+        {chosen !== undefined && <BusMoveDetail key={chosen} id={chosen} onClose={close} />}
       </div>
       {move === 'new' && why === undefined && targets.data && <BusMoveDialog targets={targets.data} onClose={close} onStarted={(id) => set({ move: String(id) })} />}
     </Section>

@@ -47,7 +47,7 @@ export function ClusterView() {
             <ComponentLanes overview={overview} history={history.data} nodes={nodes.data} />
             <Nodes nodes={overview.nodes} />
             <Bus />
-            <div className="grid gap-x-6 lg:grid-cols-2">
+            <div className="grid gap-x-6 *:min-w-0 lg:grid-cols-2">
               <NatsServers servers={overview.nats} />
               <Stores overview={overview} />
             </div>

@@ -9,7 +9,7 @@ import { Section } from '../../_ui/page-header';
 import { ShortId } from '../../_ui/short-id';
 import { Calm, Empty, Loaded, SkeletonRows } from '../../_ui/states';
 import { Status, taskLooks } from '../../_ui/status';
-import { Ago, Elapsed } from '../../_ui/time';
+import { Ago, Elapsed, formatExact } from '../../_ui/time';
 import { useUrlState } from '../../_ui/url-state';
 import { incidentLooks } from './looks';
 
@@ -58,7 +58,6 @@ function Table({ incidents }: { incidents: Incident[] }) {
             <th scope="col">Instance</th>
             <th scope="col">Deployment</th>
             <th scope="col">Agent</th>
-            <th scope="col" aria-sort="descending">Since</th>
             <th scope="col" className="num">{ended ? 'Lasted' : 'For'}</th>
             <th scope="col">Scan and fix</th>
             {ended && <th scope="col">Ended</th>}
@@ -71,10 +70,9 @@ function Table({ incidents }: { incidents: Incident[] }) {
               <td>{one.instanceUuid === undefined || one.deployment === undefined ? <span className="text-faint">–</span> : <InstanceLink deployment={one.deployment} group={one.group} index={one.index} uuid={one.instanceUuid} />}</td>
               <td>{one.deployment === undefined ? <span className="text-faint">none</span> : <Link className="link" href={`/console/deployments/${encodeURIComponent(one.deployment)}`}>{one.deployment}</Link>}</td>
               <td>{one.agentId === undefined ? <span className="text-faint">–</span> : <ShortId id={one.agentId} />}</td>
-              <td className="text-soft"><Ago at={one.openedAt} /></td>
-              <td className="num"><Elapsed from={one.openedAt} to={one.endedAt} /></td>
+              <td className="num" title={`Since ${formatExact(one.openedAt)}`}><Elapsed from={one.openedAt} to={one.endedAt} /></td>
               <td><Scans incident={one} /></td>
-              {ended && <td className="text-soft">{one.endReason ?? '–'}</td>}
+              {ended && <td className="text-soft">{one.endedAt && <Ago at={one.endedAt} />}{one.endReason !== undefined && `: ${one.endReason}`}</td>}
             </tr>
           ))}
         </tbody>

@@ -44,15 +44,15 @@ function Table({ plugins }: { plugins: Plugin[] }) {
       <tbody>
         {plugins.map((one) => (
           <tr key={one.plugin}>
-            <td>
+            <td className="whitespace-nowrap">
               <span className="font-medium">{one.plugin}</span>
               {one.name !== undefined && one.name !== one.plugin && <span className="ml-2 text-faint">{one.name}</span>}
             </td>
             <td>
               <Status look={lookOf(one)} />
-              {one.error !== undefined && <span className="block max-w-64 truncate text-soft" title={one.error}>{one.error}</span>}
+              {one.error !== undefined && <span className="block max-w-52 truncate text-soft" title={one.error}>{one.error}</span>}
             </td>
-            <td className="num">{one.pending}{one.pending > 0 && <span className="ml-2 text-faint">for {formatDuration(one.oldestMs)}</span>}</td>
+            <td className="num" title={one.pending > 0 ? `the oldest for ${formatDuration(one.oldestMs)}` : undefined}>{one.pending}</td>
             <td className={`num ${one.givenUp > 0 ? 'font-semibold text-look' : ''}`}>{one.givenUp}</td>
             <td className="num text-soft">{one.delivered}</td>
           </tr>

@@ -2,6 +2,7 @@
 
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { CirclePause, CirclePlay, Play } from 'lucide-react';
+import Link from 'next/link';
 import { useState } from 'react';
 import { useTRPC, type Schedule } from '../../_ui/api';
 import { useMe } from '../../_ui/queries';
@@ -23,7 +24,10 @@ export function ScheduleActions({ schedule }: { schedule: Schedule }) {
   const why = (me?.can.administer ?? false) ? undefined : 'Only administrators may do this';
   const { name } = schedule;
   return (
-    <span className="flex justify-end gap-1">
+    <span className="flex items-center justify-end gap-1">
+      <span role="status" className="whitespace-nowrap text-soft">
+        {run.data && <>started <Link className="link tabular-nums" href={`/console/tasks/${run.data.taskId}`}>{run.data.taskId}</Link></>}
+      </span>
       <button type="button" className="button quiet" disabled={why !== undefined} title={why ?? `Run ${name} now`} onClick={() => setAsking('run')}>
         <Play aria-hidden size={14} />
         <span className="sr-only">Run {name} now</span>

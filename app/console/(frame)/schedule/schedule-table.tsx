@@ -71,7 +71,7 @@ function When({ schedule }: { schedule: Schedule }) {
   );
 }
 
-/** The newest slot that was due, not those in which there was nothing to do because it was paused. */
+/** The newest due time and what became of it. */
 function LastRun({ schedule }: { schedule: Schedule }) {
   const [last] = schedule.slots;
   if (!last) return <span className="text-faint">not yet</span>;

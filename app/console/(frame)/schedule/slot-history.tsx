@@ -13,11 +13,12 @@ const missedWords = { skip: 'Times at which no node was there are skipped.', run
 /** What became of an entry's last due times. */
 export function SlotHistory({ schedule }: { schedule: Schedule }) {
   const trpc = useTRPC();
+  const params = schedule.params.map((one) => JSON.stringify(one)).filter((text) => text !== '{}');
   const query = useQuery(trpc.schedules.slots.queryOptions({ name: schedule.name, limit: 100 }, { refetchInterval: 2_000, placeholderData: keepPreviousData }));
   return (
     <div className="px-4 py-3 pl-[35px]">
       <p className="mb-2 text-soft">
-        {missedWords[schedule.missed]} {schedule.params.length > 0 && <>Parameters: <code className="mono">{JSON.stringify(schedule.params)}</code></>}
+        {missedWords[schedule.missed]} {params.length > 0 && <>Parameters: <code className="mono">{params.join(' ')}</code></>}
       </p>
       <Loaded query={query} skeleton={<SkeletonRows rows={3} />}>{(slots) => (slots.length === 0 ? <p className="text-faint">It has not been due yet.</p> : <Slots slots={slots} name={schedule.name} />)}</Loaded>
     </div>

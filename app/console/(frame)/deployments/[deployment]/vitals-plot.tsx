@@ -27,11 +27,11 @@ export function VitalsPlot({ vitals, kind, series, words }: { vitals: Vitals; ki
           <ReferenceArea key={gap.from} x1={gap.from} x2={Math.min(gap.to, vitals.at.at(-1) ?? gap.to)} fill={`url(#${hatch})`} fillOpacity={1} ifOverflow="hidden" />
         ))}
         <XAxis dataKey="at" type="number" scale="time" domain={[vitals.from, vitals.at.at(-1) ?? vitals.to]} ticks={hourTicks(vitals.from, vitals.to, 6)} tickFormatter={(at: number) => formatClock(new Date(at)).slice(0, 5)} tick={axis} tickLine={false} axisLine={{ stroke: 'var(--line-strong)' }} height={22} />
-        <YAxis width={38} tick={axis} tickLine={false} axisLine={false} tickCount={3} domain={kind.unit === '%' ? [0, 100] : [0, 'auto']} allowDataOverflow={kind.unit === '%'} tickFormatter={(value: number) => (kind.unit === '%' ? `${value} %` : String(value))} />
+        <YAxis width={42} tick={axis} tickLine={false} axisLine={false} tickCount={3} domain={kind.unit === '%' ? [0, 100] : [0, 'auto']} allowDataOverflow={kind.unit === '%'} tickFormatter={(value: number) => (kind.unit === '%' ? `${value}\u00a0%` : String(value))} />
         <Tooltip isAnimationActive={false} cursor={{ stroke: 'var(--ink-faint)', strokeDasharray: '3 3' }} content={(props) => <Reading {...props} kind={kind} series={series} slotMs={vitals.slotMs} />} />
         {series.map((one, index) =>
           kind.stacked ? (
-            <Area key={one.name} dataKey={one.name} name={one.label} stackId="all" stroke={seriesColours[index]} strokeWidth={1.25} fill={seriesColours[index]} fillOpacity={0.28} isAnimationActive={false} activeDot={false} type="linear" />
+            <Area key={one.name} dataKey={one.name} name={one.label} stackId="all" stroke={seriesColours[index]} strokeWidth={1} fill={seriesColours[index]} fillOpacity={0.28} isAnimationActive={false} activeDot={false} type="linear" />
           ) : (
             <Line key={one.name} dataKey={one.name} name={one.label} stroke={seriesColours[index]} strokeWidth={1.5} strokeDasharray={seriesDashes[index]} dot={<Lone values={vitals.series[one.name]} colour={seriesColours[index]} />} isAnimationActive={false} activeDot={{ r: 2.5, strokeWidth: 0 }} type="linear" />
           ),

@@ -35,9 +35,9 @@ function Chart({ vitals, kind, narrow }: { vitals: VitalsData; kind: ChartKind; 
   const heard = series.some((one) => vitals.series[one.name].some((value) => value !== null));
   return (
     <figure className={narrow ? '' : 'panel px-4 pt-3 pb-2'} aria-label={`${kind.title} over 24 hours`}>
-      <figcaption className="mb-1 flex flex-wrap items-baseline gap-x-4 gap-y-0.5 text-sm">
+      <figcaption className="mb-1 flex flex-wrap items-baseline justify-between gap-x-3 gap-y-0.5">
         <span className="heading">{kind.title}</span>
-        <span className="flex flex-wrap gap-x-3">
+        <span className="flex flex-wrap gap-x-3 text-xs">
           {series.map((one, index) => (
             <span key={one.name} className="flex items-center gap-1.5 whitespace-nowrap">
               <Swatch index={index} stacked={kind.stacked} />
@@ -51,7 +51,7 @@ function Chart({ vitals, kind, narrow }: { vitals: VitalsData; kind: ChartKind; 
       <div className={`relative ${narrow ? 'h-[110px]' : 'h-[170px]'}`}>
         {heard ? <Plot vitals={vitals} kind={kind} series={series} words={words} /> : <p className="hatch grid h-full place-items-center rounded-[4px] border text-sm"><span className="rounded bg-panel px-2 py-0.5 text-soft">Nothing heard in the last 24 hours</span></p>}
       </div>
-      {narrow ? <p className="sr-only">{words}</p> : <p className="mt-1 text-xs text-faint">{words}</p>}
+      <p className="sr-only">{words}</p>
       {!narrow && heard && <AsTable vitals={vitals} kind={kind} series={series} />}
     </figure>
   );
@@ -71,7 +71,10 @@ function AsTable({ vitals, kind, series }: { vitals: VitalsData; kind: ChartKind
   const rows = vitals.at.map((at, index) => ({ at, values: series.map((one) => vitals.series[one.name][index] ?? null) })).toReversed();
   return (
     <details className="mt-1 text-sm" onToggle={(event) => setOpen(event.currentTarget.open)}>
-      <summary className="w-fit cursor-pointer text-xs text-accent">{kind.title} as a table</summary>
+      <summary className="cursor-pointer text-xs">
+        <span className="text-accent">{kind.title} as a table</span>
+        <span className="float-right text-faint tabular-nums" aria-hidden>highest {series.map((one) => formatVital(highestOf(vitals, one.name)?.value, kind.unit)).join(', ')}</span>
+      </summary>
       {open && (
         <div className="mt-2 max-h-[220px] overflow-y-auto rounded-[4px] border" tabIndex={0} role="region" aria-label={`${kind.title}, means of 5 minutes`}>
           <table className="table">
