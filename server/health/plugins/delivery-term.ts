@@ -2,12 +2,12 @@ import type { Database } from '../../../db/client';
 import { dispatchAlerts, findWork, tidyDeliveries } from '../../alerts/delivery-store';
 import type { ComponentContext } from '../../cluster/component';
 import type { Notifications } from '../../cluster/notifications';
-import { sleep } from '../../core/clock';
 import { heartbeatEvent, type HeartbeatAgent, type HeartbeatMessage } from '../events';
 import { Courier, type DeliveryTiming } from './courier';
 import { HeartbeatFeed } from './heartbeat-feed';
 import type { Plugin } from './plugin';
 import { newStats, type PluginStats } from './plugin-stats';
+import { withTimeout } from './with-timeout';
 
 /** Where heartbeats of agents are heard. */
 export interface HeartbeatSource {
@@ -25,8 +25,11 @@ export interface DeliveryTermDeps {
 const tidyMs = 60_000;
 /** How long alerts are kept, ms. */
 const keepMs = 30 * 86_400_000;
-/** How long a plugin may take to stop, ms. */
+/** How long a plugin may take to start or stop, ms. */
 const stopMs = 2_000;
+/** How long the notes of calls that were under way may take, ms. */
+const noteMs = 1_000;
+const never = new AbortController().signal;
 
 /** The plugins and what brings them events, from the taking of the lease to its end. */
 export class DeliveryTerm {
@@ -52,7 +55,7 @@ export class DeliveryTerm {
       if (alerts) this.#couriers.set(key, new Courier(ctx, { key, sink: alerts, db: deps.db, timing: deps.timing, stats: counted, graceEnd: this.#graceEnd.signal }));
       if (heartbeats) feeds.push(new HeartbeatFeed({ key, sink: heartbeats, callTimeoutMs: deps.timing.callTimeoutMs, stats: counted, log: ctx.log, signal: ctx.signal }));
     }
-    for (const plugin of plugins) this.#guard(plugin.key, 'start', () => plugin.start?.());
+    for (const plugin of plugins) void this.#guard(plugin.key, 'start', async () => plugin.start?.());
     if (feeds.length > 0) this.#releasers.push(deps.heartbeats.onHeartbeat((agent, message, at) => this.#forward(feeds, { agent, message, at })));
     this.#releasers.push(deps.notifications.subscribe('alerts', () => void this.round().catch((error: unknown) => ctx.log.debug('alert-round-failed', { error: String(error) }))));
   }
@@ -96,14 +99,17 @@ export class DeliveryTerm {
   /** After the context's signal: lets calls that are under way end, for a while, then stops the plugins. */
   async end(): Promise<void> {
     for (const release of this.#releasers) release();
-    const timer = setTimeout(() => this.#graceEnd.abort(new Error('the duty passed to another node')), this.#deps.timing.graceMs);
-    await Promise.all([...this.#couriers.values()].map((courier) => courier.idle()));
+    const { graceMs } = this.#deps.timing;
+    const timer = setTimeout(() => this.#graceEnd.abort(new Error('the duty passed to another node')), graceMs);
+    const idle = Promise.all([...this.#couriers.values()].map((courier) => courier.idle()));
+    // A note that cannot be written now may still be written later.
+    await withTimeout(() => idle, { ms: graceMs + noteMs, signal: never }).catch(() => undefined);
     clearTimeout(timer);
     this.#graceEnd.abort();
-    await Promise.all(this.#plugins.map((plugin) => Promise.race([sleep(stopMs), this.#guard(plugin.key, 'stop', () => plugin.stop?.())])));
+    await Promise.all(this.#plugins.map((plugin) => this.#guard(plugin.key, 'stop', async () => plugin.stop?.())));
   }
 
-  #guard(plugin: string, what: string, work: () => Promise<void> | void): Promise<void> {
-    return (async () => work())().catch((error: unknown) => this.#ctx.log.error(`plugin-${what}-failed`, { plugin, error }));
+  async #guard(plugin: string, what: string, work: () => Promise<void>): Promise<void> {
+    await withTimeout(work, { ms: stopMs, signal: never }).catch((error: unknown) => this.#ctx.log.error(`plugin-${what}-failed`, { plugin, error }));
   }
 }
