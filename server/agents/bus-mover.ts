@@ -107,7 +107,7 @@ async function tell({ ctx, deps, limits, certificates }: Telling, agent: DueAgen
     await agentFor(limits.probeMs).getState({ timeoutMs: limits.probeMs });
     const key = `${agent.moveId}/${agent.agentId}`;
     const cert = certificates.get(key) ?? (await deps.permanentCertificate(agent.agentId));
-    if (!(await ctx.write((tx) => claimSend(tx, agent)))) return void (await ctx.write((tx) => putOff(tx, agent)));
+    if (!(await ctx.write((tx) => claimSend(tx, agent)))) return await ctx.write((tx) => putOff(tx, agent));
     certificates.set(key, cert);
     await agentFor(limits.returnMs).updateSettings({ trusted_certs: '', disk_associations: [], mbus: { cert, urls: agent.urls } });
     logFinished(ctx, await ctx.write((tx) => markTold(tx, agent, deps.caSha1)));

@@ -13,6 +13,8 @@ const programs = {
   supervisor: 'server/local/supervisor.ts',
   'front-door': 'server/local/front-door.ts',
   'nats-auth': 'server/local/nats-auth.ts',
+  'nats-ca': 'server/local/nats-ca.ts',
+  'move-bus': 'server/local/move-bus.ts',
   'hash-password': 'server/local/hash-password.ts',
   cpi: 'server/local/cpi/main.ts',
   agent: 'server/local/agent/main.ts',

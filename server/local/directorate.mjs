@@ -8,6 +8,8 @@ import { fileURLToPath } from 'node:url';
 const programs = {
   node: 'one director node; its configuration is named by DIRECTORATE_CONFIG',
   'nats-auth': 'beside a NATS server: keeps its users file equal to the agents of the director',
+  'nats-ca': 'a CA for NATS, and certificates of it for servers, directors and health monitors',
+  'move-bus': 'gives VMs other NATS servers, or certificates of another NATS CA',
   'hash-password': 'a password on standard input becomes a value for auth.users[].password_hash',
 };
 

@@ -10,16 +10,19 @@ const block = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
 
 /** The certificates of a bundle, each PEM without surroundings. Throws when there is none, or one cannot be read. */
 export function splitBundle(bundle: string): string[] {
+  return readBundle(bundle).map(({ pem }) => pem);
+}
+
+function readBundle(bundle: string): { pem: string; certificate: X509Certificate }[] {
   const found = bundle.match(block) ?? [];
   if (found.length === 0) throw new Error('the NATS CA contains no PEM certificate');
-  for (const [index, pem] of found.entries()) {
+  return found.map((pem, index) => {
     try {
-      new X509Certificate(pem);
+      return { pem, certificate: new X509Certificate(pem) };
     } catch (cause) {
       throw new Error(`certificate ${index + 1} of the NATS CA cannot be read`, { cause });
     }
-  }
-  return found;
+  });
 }
 
 /**
@@ -28,8 +31,7 @@ export function splitBundle(bundle: string): string[] {
  */
 export function findSigningCertificate(bundle: string, keyPem: string): string {
   const wanted = createPublicKey(createPrivateKey(keyPem)).export({ type: 'spki', format: 'der' });
-  const fitting = splitBundle(bundle)
-    .map((pem) => ({ pem, certificate: new X509Certificate(pem) }))
+  const fitting = readBundle(bundle)
     .filter(({ certificate }) => certificate.publicKey.export({ type: 'spki', format: 'der' }).equals(wanted))
     .sort((a, b) => Date.parse(b.certificate.validTo) - Date.parse(a.certificate.validTo));
   if (!fitting[0]) throw new Error('nats.ca_private_key fits no certificate of nats.ca: put the certificate of that key into nats.ca, beside those that are still trusted');
