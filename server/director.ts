@@ -5,9 +5,11 @@ import { sql } from 'drizzle-orm';
 import { connect, type Connections, type Database } from '../db/client';
 import { migrate, readMigrations } from '../db/migrate';
 import { version } from '../package.json';
+import { findBusUrls } from './agents/bus-move-store';
 import { AgentClient } from './agents/client';
 import { callerWithoutTask } from './agents/agent';
 import { createRestHandler } from './api/handle';
+import { routes } from './api/routes';
 import { createLocalIdentity } from './auth/identity';
 import { openBlobstore } from './blobstore/open-blobstore';
 import type { Blobstore } from './blobstore/blobstore';
@@ -26,16 +28,23 @@ import type { Cpi } from './cpi/cpi';
 import { createCpis } from './cpi/client';
 import { createVmCalls } from './cpi/vm-calls';
 import type { DeployDeps } from './deploy/ports';
+import { HealthListener } from './health/listener';
+import { createMonitorServer } from './health/http';
+import { pluginKey } from './health/plugins/create-plugins';
 import { listInstancesWithVms } from './instances/store';
+import { createMetricsHandler } from './metrics/handler';
+import { createMetrics } from './metrics/metrics';
 import { awaitAuthorised } from './nats/await-authorised';
+import { natsConfigSha1 } from './nats/ca-bundle';
 import { Bus } from './nats/connection';
-import { createAgentIssuer } from './nats/credentials';
+import { createAgentIssuer, type AgentIssuer } from './nats/credentials';
 import { deleteRelease } from './task-types/delete-release';
 import { deleteStemcell } from './task-types/delete-stemcell';
 import { cleanUp } from './task-types/cleanup';
 import { deleteDeploymentTask, sweepAbandonedVmsTask, updateDeployment } from './task-types/deployments';
 import { bind, createRegistry, type Registry } from './task-types/registry';
 import { retrieveVmStats } from './task-types/retrieve-vm-stats';
+import { scanAndFixTaskType } from './task-types/scan-and-fix';
 import { updateRelease } from './task-types/update-release';
 import type { StemcellCloud } from './task-types/stemcell-cloud';
 import { updateStemcell } from './task-types/update-stemcell';
@@ -44,6 +53,7 @@ import { streamSizes } from './tasks/store';
 import { WorkerPool } from './tasks/worker-pool';
 import { Renderer } from './templates/renderer';
 import { createTrpcHandler } from './trpc/handler';
+import { appRouter } from './trpc/router';
 
 type Handler = (req: IncomingMessage, res: ServerResponse) => void;
 
@@ -53,6 +63,9 @@ export interface Director {
   servesApi: boolean;
   rest: Handler;
   trpc: Handler;
+  metrics: Handler;
+  /** To be told of every request before it is answered. */
+  observe: Handler;
   /** Registers the node and starts its loops. */
   start(): Promise<void>;
   /** It listens now. */
@@ -77,30 +90,49 @@ export async function createDirector(config: Config, log: Log, root: string): Pr
   const heart = new Heart(connections, log);
   heart.register(node);
   const notifications = new Notifications(connections, log);
-  const bus = new Bus({ name: `directorate ${node.name}`, urls: config.nats.urls, ca: config.nats.ca, certificate: config.nats.director.certificate, privateKey: config.nats.director.private_key, log });
-  const agents = new AgentClient({ bus, nodeId: node.id, blobs: blobstore });
+  const connectAs = (name: string, identity: { certificate: string; private_key: string }) =>
+    new Bus({ name: `directorate ${name}`, urls: config.nats.urls, ca: config.nats.ca, certificate: identity.certificate, privateKey: identity.private_key, log });
+  const bus = connectAs(node.name, config.nats.director);
+  const monitorBus = connectAs(`${node.name} health monitor`, config.nats.health_monitor);
+  const listener = new HealthListener({ bus: monitorBus, db: connections.db, notifications, natsUrls: config.nats.urls, intervals: config.health_monitor.intervals, clock: systemClock, log });
+  const metrics = createMetrics({
+    connections, node, version, fleet: () => listener.fleet, log, ownAddresses: async () => hostAddresses(),
+    buses: { director: () => bus.status(), health_monitor: () => monitorBus.status() },
+    paths: { routes: routes.map((route) => route.path), procedures: Object.keys(appRouter._def.procedures) },
+  });
+  const agents = new AgentClient({ bus, nodeId: node.id, blobs: blobstore, onRpc: metrics.onRpc });
   const renderer = new Renderer({ workerPath: join(root, 'dist', 'render-worker.cjs'), log });
-  const cpis = createCpis({ path: config.cpi.path, preferredApiVersion: config.cpi.preferred_api_version, directorUuid: uuid, environment: { TMPDIR: config.tmp_dir, HOME: homedir() } });
-  const deploys = deployDeps({ config, db: connections.db, blobstore, agents, renderer, cpis, uuid, log });
-  const registry = createCatalogue({ config, deploys, blobstore, agents, cpis });
+  const cpis = createCpis({ path: config.cpi.path, preferredApiVersion: config.cpi.preferred_api_version, directorUuid: uuid, environment: { TMPDIR: config.tmp_dir, HOME: homedir() }, onCall: metrics.onCpiCall });
+  const issuer = createAgentIssuer(config.nats.ca, config.nats.ca_private_key);
+  const caSha1 = natsConfigSha1(config.nats.ca, config.nats.ca_private_key);
+  const deploys = deployDeps({ config, db: connections.db, blobstore, agents, renderer, cpis, issuer, caSha1, uuid, log });
+  const registry = createCatalogue({ config, deploys, blobstore, agents, bus, cpis });
   const pool = new WorkerPool(config.workers, (ctx, type, payload) => registry.perform(ctx, type, payload), { connections, notifications, heart, node, blobstore, log, version });
-  const components = createComponents({ db: connections.db, heart, blobstore, onNodeLoss: (type) => registry.onNodeLoss(type) });
+  const components = createComponents({
+    config, nodeName: node.name, db: connections.db, heart, blobstore, notifications, agents, bus, listener, issuer, natsConfigSha1: caSha1, onNodeLoss: (type) => registry.onNodeLoss(type), onTakeover: metrics.onTakeover, log,
+  });
   const runner = new ComponentRunner(components, { connections, notifications, heart, node, log });
   node.setVitals(() => ({ tasks: pool.size }));
   const identity = createLocalIdentity(config.auth.users, systemClock);
+  const { host, port } = config.health_monitor.http;
+  const monitorServer = port === 0 ? undefined : createMonitorServer({ host, port, fleet: listener.fleet, clock: systemClock });
   const facts = { name: config.name, uuid, version, cpi: config.cpi.name };
   const has = (role: Config['roles'][number]) => config.roles.includes(role);
   return {
     servesApi: has('api'),
     rest: createRestHandler({
-      db: connections.db, blobstore, identity, clock: systemClock, log,
+      db: connections.db, blobstore, identity, clock: systemClock, log, autoFixStatefulNodes: config.health_monitor.resurrector.auto_fix_stateful_nodes,
       director: {
-        ...facts, revision: '00000000',
+        ...facts, localDns: config.local_dns, revision: '00000000',
         certificates: [{ name: 'director.ssl.cert', pem: config.listen.certificate }, { name: 'nats.tls.ca', pem: config.nats.ca }, { name: 'nats.tls.director.certificate', pem: config.nats.director.certificate }],
       },
     }),
+    metrics: createMetricsHandler({ metrics, identity, directorUuid: uuid, log }),
+    observe: metrics.observeHttp,
     trpc: createTrpcHandler({
-      connections, notifications, blobstore, log, node, identity, director: facts,
+      connections, notifications, blobstore, log, node, identity, director: facts, fleet: listener.fleet,
+      monitor: { resurrector: config.health_monitor.resurrector.enabled, plugins: config.health_monitor.plugins.map((plugin) => ({ id: pluginKey(plugin), name: plugin.name })) },
+      bus: { urls: config.nats.agent_urls ?? config.nats.urls, caSha1 },
       natsStatus: () => ({ servers: config.nats.urls.map((url) => ({ url, connected: bus.status().server === url.replace('nats://', '') })) }),
       agentState: async (agentId, timeoutMs) => {
         const state = await agents.agentFor({ id: agentId, name: agentId }, callerWithoutTask(AbortSignal.timeout(timeoutMs))).getState({ timeoutMs });
@@ -111,6 +143,9 @@ export async function createDirector(config: Config, log: Log, root: string): Pr
       notifications.start();
       bus.start();
       agents.start();
+      monitorBus.start();
+      listener.start();
+      await monitorServer?.start();
       await heart.start();
       if (has('components')) await runner.start();
       if (has('worker')) pool.start();
@@ -129,7 +164,9 @@ export async function createDirector(config: Config, log: Log, root: string): Pr
     stop: async () => {
       await renderer.stop();
       agents.stop();
-      await bus.stop();
+      await monitorServer?.stop();
+      await listener.stop();
+      await Promise.all([bus.stop(), monitorBus.stop(), metrics.stop()]);
       await notifications.stop();
       await heart.stop();
       await node.deregister(connections).catch(() => undefined);
@@ -177,12 +214,13 @@ interface DeployParts {
   agents: AgentClient;
   renderer: Renderer;
   cpis: ReturnType<typeof createCpis>;
+  issuer: AgentIssuer;
+  caSha1: string;
   uuid: string;
   log: Log;
 }
 
-function deployDeps({ config, db, blobstore, agents, renderer, cpis, uuid, log }: DeployParts): DeployDeps {
-  const issuer = createAgentIssuer(config.nats.ca, config.nats.ca_private_key);
+function deployDeps({ config, db, blobstore, agents, renderer, cpis, issuer, caSha1, uuid, log }: DeployParts): DeployDeps {
   const agentBlobstores = agentBlobstoreSettings(config);
   return {
     db, blobstore, agents, renderer,
@@ -190,11 +228,12 @@ function deployDeps({ config, db, blobstore, agents, renderer, cpis, uuid, log }
     nats: {
       bootstrapCertificate: (agentId) => issuer.bootstrap(agentId),
       permanentCertificate: (agentId) => issuer.permanent(agentId),
+      movedUrls: (az) => findBusUrls(db, az ?? undefined),
       awaitAuthorised: (ctx) => awaitAuthorised(db, { signal: ctx.signal, warn: (text) => log.warn('nats-authorisation', { text }) }),
     },
     settings: {
       director: {
-        name: config.name, uuid, dnsDomain: 'bosh', trustedCertsSha1: sha1Hex(''), natsConfigSha1: sha1Hex(config.nats.ca), blobstoreConfigSha1: sha1Hex(JSON.stringify(agentBlobstores)),
+        name: config.name, uuid, dnsDomain: config.local_dns.domain, trustedCertsSha1: sha1Hex(''), natsConfigSha1: caSha1, blobstoreConfigSha1: sha1Hex(JSON.stringify(agentBlobstores)),
         ownAddresses: async () => hostAddresses(),
       },
       maxThreads: config.max_threads, maxVmCreateTries: config.max_vm_create_tries, agentWaitTimeoutMs: config.agent.wait_timeout_s * 1_000, agentEnv: config.agent.env,
@@ -241,8 +280,8 @@ async function stemcellTags(db: Database): Promise<Record<string, string>> {
   return Object.fromEntries(Object.entries(tags).map(([key, value]) => [key, String(value)]));
 }
 
-function createCatalogue(parts: { config: Config; deploys: DeployDeps; blobstore: Blobstore; agents: AgentClient; cpis: ReturnType<typeof createCpis> }): Registry {
-  const { config, deploys, blobstore, agents, cpis } = parts;
+function createCatalogue(parts: { config: Config; deploys: DeployDeps; blobstore: Blobstore; agents: AgentClient; bus: Bus; cpis: ReturnType<typeof createCpis> }): Registry {
+  const { config, deploys, blobstore, agents, bus, cpis } = parts;
   const artifacts = {
     db: deploys.db, blobstore, tmpDir: config.tmp_dir,
     clouds: async (ctx: TaskContext) => [ownCloud(cpis.cpiFor('', ctx))],
@@ -252,6 +291,7 @@ function createCatalogue(parts: { config: Config; deploys: DeployDeps; blobstore
     bind(updateDeployment, deploys),
     bind(deleteDeploymentTask, deploys),
     bind(sweepAbandonedVmsTask, deploys),
+    bind(scanAndFixTaskType, { ...deploys, bus }),
     bind(updateRelease, artifacts),
     bind(updateStemcell, artifacts),
     bind(deleteRelease, artifacts),

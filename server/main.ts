@@ -61,9 +61,11 @@ function preparePages(root: string, port: number): Promise<Handler> | undefined 
 
 function route(director: Director, pages: Promise<Handler> | undefined): Handler {
   return (req, res) => {
+    director.observe(req, res);
     const path = (req.url ?? '/').split('?', 1)[0] ?? '/';
     if (path === '/healthz') return answer(res, 200, 'alive\n');
     if (path === '/readyz') return void director.readiness().then((why) => answer(res, why.length === 0 ? 200 : 503, why.length === 0 ? 'ready\n' : `${why.join('\n')}\n`));
+    if (path === '/metrics') return director.metrics(req, res);
     if (!director.servesApi) return answer(res, 404, 'This node has no role `api`.\n');
     if (path.startsWith('/api/trpc/')) return director.trpc(req, res);
     if (pages && (path === '/' || path === '/console' || path.startsWith('/console/') || path.startsWith('/_next/') || path === '/icon.svg')) {

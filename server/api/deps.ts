@@ -26,6 +26,7 @@ export interface DirectorFacts {
   revision: string;
   /** Name of the CPI as `bosh env` shows it. */
   cpi: string;
+  localDns: { enabled: boolean; domain: string };
   /** Certificates whose expiry operators watch: BOSH's name and the PEM; several in one PEM count as the first. */
   certificates: readonly { name: string; pem: string }[];
 }

@@ -15,7 +15,7 @@ export async function info(deps: ApiDeps, request: ApiRequest): Promise<Reply> {
     stemcell_version: '-',
     user_authentication: { type: 'basic', options: {} },
     features: {
-      local_dns: { status: false, extras: { domain_name: 'bosh' } },
+      local_dns: { status: director.localDns.enabled, extras: { domain_name: director.localDns.domain } },
       snapshots: { status: false },
       config_server: { status: false, extras: { urls: [] } },
     },

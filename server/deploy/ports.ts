@@ -36,6 +36,8 @@ export interface NatsPort {
   /** Certificate with which a VM boots, and the one that it keeps; PEM. */
   bootstrapCertificate(agentId: string): Promise<AgentCertificate>;
   permanentCertificate(agentId: string): Promise<AgentCertificate>;
+  /** NATS servers of a VM in this AZ after a move of the bus; undefined: those of the settings. */
+  movedUrls(az: string | null): Promise<readonly string[] | undefined>;
   /** Resolves when every live NATS server lets the agents in that are recorded now. */
   awaitAuthorised(ctx: TaskContext): Promise<void>;
 }

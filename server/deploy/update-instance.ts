@@ -104,7 +104,7 @@ async function convergeVm(ctx: TaskContext, deps: DeployDeps, update: InstanceUp
   if (vm && !instance.needsRecreate) {
     const kinds = new Set(instance.changes.map((change) => change.kind));
     if (kinds.has('nats_config') || kinds.has('blobstore_config') || kinds.has('trusted_certs')) {
-      await updateAgentSettings(ctx, deps, { vmId: vm.vmId, agent: agentOf(update, vm) }, { nats: kinds.has('nats_config'), blobstores: kinds.has('blobstore_config') });
+      await updateAgentSettings(ctx, deps, { vmId: vm.vmId, agent: agentOf(update, vm), az: instance.az }, { nats: kinds.has('nats_config'), blobstores: kinds.has('blobstore_config') });
     }
     return vm;
   }

@@ -58,7 +58,7 @@ export async function introduceVm(ctx: TaskContext, deps: DeployDeps, order: VmO
       director: deps.settings.director.name, deployment: order.deployment, created_at: new Date(ctx.clock.now()).toISOString().replace(/\.\d+Z$/, 'Z'),
     });
     await deps.agents.waitUntilReady({ ...vm.agent, cid: vm.cid }, deps.settings.agentWaitTimeoutMs, ctx);
-    await updateAgentSettings(ctx, deps, vm);
+    await updateAgentSettings(ctx, deps, { ...vm, az: order.az });
   } catch (error) {
     if (!isInterruption(error)) await deleteVm(ctx.uncancellable(), deps, { id: vm.vmId, cid: vm.cid, stemcellApiVersion: order.stemcell.apiVersion });
     throw error;
@@ -116,7 +116,7 @@ async function vmEnv(deps: DeployDeps, order: VmOrder, agentId: string): Promise
       ...own,
       ...(Object.keys(order.tags).length > 0 ? { tags: order.tags } : {}),
       blobstores: settings.agentBlobstores,
-      mbus: { urls: settings.natsUrls, cert: await deps.nats.bootstrapCertificate(agentId) },
+      mbus: { urls: (await deps.nats.movedUrls(order.az)) ?? settings.natsUrls, cert: await deps.nats.bootstrapCertificate(agentId) },
       group: groups.at(-1),
       groups,
     },
@@ -132,9 +132,10 @@ function groupNames(director: string, deployment: string, group: string): string
  * `update_settings`: what an agent keeps. New VMs get their permanent NATS certificate here; `changed` names what a VM that was made
  * earlier has to be told anew. What is recorded afterwards is what the agent has.
  */
-export async function updateAgentSettings(ctx: TaskContext, deps: DeployDeps, vm: { vmId: number; agent: AgentTarget }, changed: { nats?: boolean; blobstores?: boolean } = {}): Promise<void> {
+export async function updateAgentSettings(ctx: TaskContext, deps: DeployDeps, vm: { vmId: number; agent: AgentTarget; az: string | null }, changed: { nats?: boolean; blobstores?: boolean } = {}): Promise<void> {
   const { settings } = deps;
-  const mbus = settings.shortLivedBootstrapCredentials || changed.nats ? { mbus: { cert: await deps.nats.permanentCertificate(vm.agent.id), urls: [...settings.natsUrls] } } : {};
+  const urls = (await deps.nats.movedUrls(vm.az)) ?? settings.natsUrls;
+  const mbus = settings.shortLivedBootstrapCredentials || changed.nats ? { mbus: { cert: await deps.nats.permanentCertificate(vm.agent.id), urls: [...urls] } } : {};
   const blobstores = changed.blobstores ? { blobstores: [...settings.agentBlobstores] } : {};
   await deps.agents.agentFor(vm.agent, ctx).updateSettings({ trusted_certs: '', disk_associations: [], ...mbus, ...blobstores });
   await ctx.write((tx) =>

@@ -5,12 +5,20 @@ import type { Database } from '../../db/client';
 import { findStartEvent, recordEndEvent } from '../events/store';
 import { failUnownedTask, findLostTasks, forgetOldRequests, takeLostTask } from './queue';
 
+export interface ReaperDeps {
+  db: Database;
+  heart: Heart;
+  onNodeLoss: (type: string) => 'converge' | 'fail';
+  /** Told of every task that was taken from a lost node. */
+  onTakeover?: (type: string) => void;
+}
+
 /**
  * Component: frees tasks whose node is lost. Tasks that converge are claimed again under the same id; those that must not
  * run twice end in `error` naming the node.
  * It waits for a whole lease of unbroken contact first: after an outage of the database every owner gets its chance to renew.
  */
-export function createReaper(deps: { db: Database; heart: Heart; onNodeLoss: (type: string) => 'converge' | 'fail' }): Component {
+export function createReaper(deps: ReaperDeps): Component {
   let rounds = 0;
   return {
     name: 'reaper',
@@ -28,7 +36,9 @@ export function createReaper(deps: { db: Database; heart: Heart; onNodeLoss: (ty
           }
           return true;
         });
-        if (taken) ctx.log.warn('task-taken', { task: lost.id, from: lost.nodeName, epoch: lost.epoch });
+        if (!taken) continue;
+        deps.onTakeover?.(lost.type);
+        ctx.log.warn('task-taken', { task: lost.id, from: lost.nodeName, epoch: lost.epoch });
       }
       if (++rounds % 240 === 0) await forgetOldRequests(deps.db);
     },

@@ -54,7 +54,7 @@ export async function startRestServer(store: TestStore, options: RestServerOptio
   const users = Object.entries({ test: ['bosh.admin'], ...options.scopes }).map(([name, scopes]) => ({ name, password_hash: hash, scopes }));
   const plain: ApiDeps = {
     db: store.connections.db, blobstore: store.blobstore, identity: createLocalIdentity(users, systemClock), clock: systemClock, log: silentLog,
-    director: { name: 'TestDirector', uuid: directorUuid, version: '0.0.0', revision: '96f91352', cpi: 'test-cpi', certificates: [] },
+    director: { name: 'TestDirector', uuid: directorUuid, version: '0.0.0', revision: '96f91352', cpi: 'test-cpi', localDns: { enabled: false, domain: 'bosh' }, certificates: [] },
   };
   const deps = options.change?.(plain) ?? plain;
   const handle = createRestHandler(deps);
