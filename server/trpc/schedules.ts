@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { commands } from '../scheduler/commands';
 import { listSchedulesWithSlots } from '../scheduler/list-store';
 import { pauseSchedule, runScheduleNow } from '../scheduler/store';
 import { taskState } from './task-tail';
@@ -26,6 +27,8 @@ const schedule = z.object({
   /** What becomes of slots that nobody was there for. */
   missed: z.enum(['skip', 'run_once']),
   paused: z.boolean(),
+  /** Why its command never has anything to do in this version. */
+  absent: z.string().optional(),
   lastSlotAt: z.date().optional(),
   nextSlotAt: z.date().optional(),
   /** Newest first. */
@@ -38,7 +41,7 @@ const entry = z.object({ name: z.string().min(1).max(200) });
 export const schedulesRouter = router({
   list: readProcedure.output(z.object({ at: z.date(), schedules: z.array(schedule) })).query(async ({ ctx }) => {
     const [{ at }, schedules] = await Promise.all([ctx.shared.overview(), listSchedulesWithSlots(ctx.deps.connections.db, { slots: stripSlots })]);
-    return { at, schedules };
+    return { at, schedules: schedules.map((one) => ({ ...one, absent: commands.get(one.command)?.absent })) };
   }),
 
   /** The last due times of one entry, newest first. */

@@ -1,25 +1,20 @@
-import { createServer, type Server } from 'node:https';
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createLocalIdentity } from '../../server/auth/identity';
-import { hashPassword } from '../../server/auth/password';
 import { Notifications } from '../../server/cluster/notifications';
-import { sleep, systemClock } from '../../server/core/clock';
+import { sleep } from '../../server/core/clock';
 import { deferred } from '../../server/core/concurrency';
 import { silentLog } from '../../server/core/log';
-import { createCa, issueServerCertificate } from '../../server/nats/credentials';
 import { enqueueTask } from '../../server/tasks/queue';
 import type { TaskContext } from '../../server/tasks/context';
 import { createDirectorateClient } from '../../server/trpc/client';
-import { createTrpcHandler } from '../../server/trpc/handler';
 import { startTestNode, testStore, type TestNode, type TestStore } from '../support/director-parts';
+import { startTrpcServers, type TestUser, type TrpcServers } from '../support/trpc-server';
 
 /** Two nodes' worth of tRPC on one database, over TLS. */
 let store: TestStore;
 let node: TestNode;
 let notifications: Notifications;
-let ca: string;
-const servers: { server: Server; url: string }[] = [];
+let servers: TrpcServers;
 let perform: (ctx: TaskContext) => Promise<string> = () => Promise.resolve('done');
 const agents = new Map<string, string>();
 
@@ -28,43 +23,26 @@ beforeAll(async () => {
   node = await startTestNode({ store, name: 'A', perform: (ctx) => perform(ctx) });
   notifications = new Notifications(store.connections, silentLog);
   notifications.start();
-  const hash = await hashPassword('secret');
-  const users = Object.entries({ admin: ['bosh.admin'], reader: ['bosh.read'], team: ['bosh.teams.web.admin'], guest: ['bosh.teams.web.read'], nobody: [] });
-  const identity = createLocalIdentity(users.map(([name, scopes]) => ({ name, password_hash: hash, scopes })), systemClock);
-  const authority = await createCa('trpc-test');
-  ca = authority.certificate;
-  const certificate = await issueServerCertificate(authority, { cn: 'director', dnsNames: [], ips: ['127.0.0.1'] });
-  for (const name of ['A', 'B']) {
-    const handler = createTrpcHandler({
-      connections: store.connections, notifications, blobstore: store.blobstore, log: silentLog, identity,
-      node: { id: node.node.id, name }, director: { name: 'test', uuid: 'deadbeef', version: '1', cpi: 'c' },
-      natsStatus: () => ({ servers: [{ url: 'nats://127.0.0.1:1', connected: true }, { url: 'nats://127.0.0.1:2', connected: false }] }),
-      agentState: (id) => (agents.has(id) ? Promise.resolve({ jobState: agents.get(id) ?? '', processes: [{ name: 'web', state: 'running' }] }) : Promise.reject(new Error('silent'))),
-    });
-    const server = createServer({ cert: certificate.certificate, key: certificate.privateKey }, handler);
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const address = server.address();
-    servers.push({ server, url: `https://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}` });
-  }
+  servers = await startTrpcServers({
+    store, node, notifications, names: ['A', 'B'],
+    deps: { agentState: (id) => (agents.has(id) ? Promise.resolve({ jobState: agents.get(id) ?? '', processes: [{ name: 'web', state: 'running' }] }) : Promise.reject(new Error('silent'))) },
+  });
 });
 
 afterAll(async () => {
-  for (const { server } of servers) {
-    server.closeAllConnections();
-    server.close();
-  }
+  servers?.close();
   await node?.stop();
   await notifications?.stop();
   await store?.close();
 });
 
-const as = (username: string, at = 0) => createDirectorateClient({ url: servers[at]?.url ?? '', ca, auth: { username, password: 'secret' } });
+const as = (username: TestUser, at = 0) => servers.as(username, at);
 const enqueue = (teams: string[] = [], deployment?: string) => enqueueTask(store.connections.db, { type: 'test', lane: 'normal', description: 'test task', user: 'admin', deployment, teams, payload: {} });
 
 describe('who may ask', () => {
   it('is refused with BOSH’s code and the scopes that would suffice', async () => {
     await expect(as('nobody').cluster.overview.query()).rejects.toMatchObject({ data: { httpStatus: 403, boshCode: 600000 }, message: expect.stringContaining('bosh.read') });
-    await expect(createDirectorateClient({ url: servers[0]?.url ?? '', ca, auth: { username: 'admin', password: 'wrong' } }).cluster.overview.query()).rejects.toMatchObject({ data: { httpStatus: 401 } });
+    await expect(createDirectorateClient({ url: servers.urls[0] ?? '', ca: servers.ca, auth: { username: 'admin', password: 'wrong' } }).cluster.overview.query()).rejects.toMatchObject({ data: { httpStatus: 401 } });
     await expect(as('reader').cluster.pause.mutate({ component: 'reaper' })).rejects.toMatchObject({ data: { httpStatus: 403, boshCode: 600000 } });
     await expect(as('guest').cluster.attention.query()).rejects.toMatchObject({ data: { httpStatus: 403 } });
     expect((await as('guest').cluster.overview.query()).director.name).toBe('test');
@@ -75,7 +53,7 @@ describe('who may ask', () => {
     await store.connections.db.execute(sql`INSERT INTO deployments (name, canonical_name, teams) VALUES ('web', 'web', '{web}'), ('db', 'db', '{data}')`);
     const mine = await enqueue(['web'], 'web');
     const other = await enqueue(['data'], 'db');
-    for (const user of ['team', 'guest']) {
+    for (const user of ['team', 'guest'] as const) {
       expect((await as(user).deployments.list.query()).map((one) => one.name)).toEqual(['web']);
       expect((await as(user).tasks.list.query({})).tasks.map((task) => task.id)).toEqual([mine.id]);
       await expect(as(user).deployments.get.query({ name: 'db' })).rejects.toMatchObject({ data: { boshCode: 600000 } });
@@ -89,9 +67,9 @@ describe('who may ask', () => {
   });
 
   it('changes nothing without the header that a foreign page cannot send, and gets a cookie that scripts cannot read', async () => {
-    const { url = '' } = servers[0] ?? {};
+    const [url = ''] = servers.urls;
     const { createNodeTransport } = await import('../../server/trpc/node-transport');
-    const transport = createNodeTransport(ca);
+    const transport = createNodeTransport(servers.ca);
     const login = (headers: Record<string, string>) => transport.fetch(`${url}/api/trpc/auth.login`, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify({ json: { username: 'admin', password: 'secret' } }) });
     expect((await login({})).status).toBe(403);
     expect((await login({ 'x-directorate': '1' })).status).toBe(200);
@@ -171,7 +149,7 @@ describe('the tail of a task', () => {
     };
     const { id } = await enqueue();
     const told = await follow(as('admin'), id, 'result=0', (pieces) => {
-      if (pieces % 5 === 0) servers[0]?.server.closeAllConnections();
+      if (pieces % 5 === 0) servers.cut(0);
     });
     expect(told.text).toBe(expected.join(''));
     expect(told.states.at(-1)).toBe('done');

@@ -22,13 +22,14 @@ export function ScheduleActions({ schedule }: { schedule: Schedule }) {
   const resume = useMutation(trpc.schedules.resume.mutationOptions({ onSuccess }));
   const run = useMutation(trpc.schedules.runNow.mutationOptions({ onSuccess }));
   const why = (me?.can.administer ?? false) ? undefined : 'Only administrators may do this';
-  const { name } = schedule;
+  const { name, absent } = schedule;
+  const whyNoRun = why ?? (absent === undefined ? undefined : `There is nothing to do: ${absent}`);
   return (
     <span className="flex items-center justify-end gap-1">
       <span role="status" className="whitespace-nowrap text-soft">
         {run.data && <>started <Link className="link tabular-nums" href={`/console/tasks/${run.data.taskId}`}>{run.data.taskId}</Link></>}
       </span>
-      <button type="button" className="button quiet" disabled={why !== undefined} title={why ?? `Run ${name} now`} onClick={() => setAsking('run')}>
+      <button type="button" className="button quiet" disabled={whyNoRun !== undefined} title={whyNoRun ?? `Run ${name} now`} onClick={() => setAsking('run')}>
         <Play aria-hidden size={14} />
         <span className="sr-only">Run {name} now</span>
       </button>

@@ -43,7 +43,7 @@ export function ScheduleTable({ schedules }: { schedules: Schedule[] }) {
                 {one.command !== one.name && <span className="ml-[19px] block text-faint">{one.command}</span>}
               </td>
               <td><When schedule={one} /></td>
-              <td><LastRun schedule={one} /></td>
+              <td>{one.absent === undefined ? <LastRun schedule={one} /> : <span className="text-faint">nothing to do: {one.absent}</span>}</td>
               <td>{one.paused ? <span className="text-look">paused</span> : one.nextSlotAt ? <Until at={one.nextSlotAt} /> : <span className="text-faint">not planned</span>}</td>
               <td><Strip slots={one.slots} /></td>
               <td><ScheduleActions schedule={one} /></td>
