@@ -3,6 +3,7 @@ import { listConfigs, type StoredConfig } from '../configs/store';
 import { isResurrectionPaused } from '../instances/store';
 import {
   countAgentsByNatsServer, countDynamicAddresses, countGivenUpDeliveries, countLiveTasks, countNodes, countOpenDeliveries, countOpenIncidentsByKind, countRecentAlerts, countUndispatchedAlerts,
+  findRecentAlertSeq,
   hasDeployConfig, listHealthCounters, listLeaseStates, listNatsAppliers, listScheduleStates, listTaskTypes, readBusMoves, readDnsState,
 } from './store';
 
@@ -37,7 +38,7 @@ export async function readClusterState(db: Db): Promise<ClusterState> {
     leases: await listLeaseStates(db),
     nodes: await countNodes(db),
     nats: { appliers: await listNatsAppliers(db), agents: await countAgentsByNatsServer(db) },
-    alerts: { recent: await countRecentAlerts(db), undispatched: await countUndispatchedAlerts(db), open: await countOpenDeliveries(db), givenUp: await countGivenUpDeliveries(db) },
+    alerts: await readAlerts(db),
     incidents: await countOpenIncidentsByKind(db),
     counters: await listHealthCounters(db),
     schedules: await listScheduleStates(db),
@@ -48,4 +49,9 @@ export async function readClusterState(db: Db): Promise<ClusterState> {
     cloudConfigs: await listConfigs(db, { type: 'cloud', versions: 1 }),
     dynamicAddresses: await countDynamicAddresses(db),
   };
+}
+
+async function readAlerts(db: Db): Promise<ClusterState['alerts']> {
+  const seq = await findRecentAlertSeq(db);
+  return { recent: await countRecentAlerts(db, seq), undispatched: await countUndispatchedAlerts(db), open: await countOpenDeliveries(db), givenUp: await countGivenUpDeliveries(db, seq) };
 }

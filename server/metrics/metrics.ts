@@ -60,7 +60,7 @@ export function createMetrics(deps: MetricsDeps): Metrics {
       took.set(seconds);
       applyBosh(bosh);
       applyCluster(state);
-      node.refresh();
+      node.refresh(state?.tasks.types ?? []);
       health();
       // The lag of an event loop that was not measured since the last scrape.
       return (await registry.metrics()).replaceAll(/ Nan$/gm, ' NaN');

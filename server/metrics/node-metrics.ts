@@ -22,8 +22,8 @@ export interface NodeMetrics {
   onCpiCall: (call: CpiCall) => void;
   /** A task was taken from a lost node by this one. */
   onTakeover: (type: string) => void;
-  /** Brings what is read, not counted, up to date. */
-  refresh: () => void;
+  /** Brings what is read, not counted, up to date. `taskTypes` have takeovers from then on, 0 at first: growth from nothing is not seen. */
+  refresh: (taskTypes: readonly string[]) => void;
 }
 
 const rpcBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
@@ -56,7 +56,10 @@ export function registerNode(registry: Registry, source: NodeSource): NodeMetric
     onRpc: ({ method, outcome, ms }) => rpcs.observe({ method, outcome }, ms / 1_000),
     onCpiCall: ({ method, outcome, ms }) => calls.observe({ method, outcome }, ms / 1_000),
     onTakeover: (type) => takeovers.inc({ type }),
-    refresh: () => apply(source),
+    refresh: (taskTypes) => {
+      for (const type of taskTypes) takeovers.inc({ type }, 0);
+      apply(source);
+    },
   };
 }
 

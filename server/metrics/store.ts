@@ -91,11 +91,15 @@ export async function countAgentsByNatsServer(db: Db): Promise<{ server: string;
 
 /** How far back, in alerts, the numbers of alerts look. */
 const newestAlerts = 10_000;
-const oldestSeq = sql`(SELECT COALESCE(max(seq), 0) - ${newestAlerts} FROM alerts)`;
 
-/** Alerts stored within the last hour, counted up to the newest 10,000. */
-export async function countRecentAlerts(db: Db): Promise<{ severity: number; count: number }[]> {
-  return (await db.execute<{ severity: number; count: number }>(sql`SELECT severity, count(*)::int AS count FROM alerts WHERE seq > ${oldestSeq} AND stored_at > now() - interval '1 hour' GROUP BY severity`)).rows;
+/** The `seq` after which alerts are recent: given as a number, it lets the planner see how few these are. */
+export async function findRecentAlertSeq(db: Db): Promise<number> {
+  return (await db.execute<{ seq: number }>(sql`SELECT COALESCE(max(seq), 0) - ${newestAlerts} AS seq FROM alerts`)).rows[0]?.seq ?? 0;
+}
+
+/** Alerts after `seq` that were stored within the last hour. */
+export async function countRecentAlerts(db: Db, seq: number): Promise<{ severity: number; count: number }[]> {
+  return (await db.execute<{ severity: number; count: number }>(sql`SELECT severity, count(*)::int AS count FROM alerts WHERE seq > ${seq} AND stored_at > now() - interval '1 hour' GROUP BY severity`)).rows;
 }
 
 /** Alerts whose deliveries do not exist yet; reads the index `alerts_undispatched`. */
@@ -122,11 +126,11 @@ export async function countOpenDeliveries(db: Db): Promise<OpenDeliveries[]> {
     JOIN alerts a ON a.seq = d.first ORDER BY d.plugin`)).rows;
 }
 
-/** Plugins of the newest 10,000 alerts, and how many of these were given up within the last day. */
-export async function countGivenUpDeliveries(db: Db): Promise<{ plugin: string; count: number }[]> {
+/** Plugins of alerts after `seq`, and how many of these were given up within the last day. */
+export async function countGivenUpDeliveries(db: Db, seq: number): Promise<{ plugin: string; count: number }[]> {
   return (await db.execute<{ plugin: string; count: number }>(sql`
     SELECT plugin, (count(*) FILTER (WHERE given_up_at > now() - interval '1 day'))::int AS count
-    FROM alert_deliveries WHERE alert_seq > ${oldestSeq} GROUP BY plugin ORDER BY plugin`)).rows;
+    FROM alert_deliveries WHERE alert_seq > ${seq} GROUP BY plugin ORDER BY plugin`)).rows;
 }
 
 /** Open incidents; reads the index `incidents_one_open`. */

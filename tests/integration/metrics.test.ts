@@ -164,7 +164,7 @@ describe('metrics of a node', () => {
     expect([rpc('ok', '0.025'), rpc('ok', '0.05'), rpc('timeout', '30'), rpc('timeout', '60')]).toEqual([0, 1, 0, 1]);
     const cpi = page.get('directorate_cpi_call_duration_seconds')?.samples.find(({ name }) => name.endsWith('_sum'));
     expect(cpi).toMatchObject({ labels: { method: 'create_vm', outcome: 'error' }, value: 20 });
-    expect(values(page, 'directorate_task_takeovers_total')).toEqual({ update_deployment: 1 });
+    expect(values(page, 'directorate_task_takeovers_total')).toEqual({ delete_deployment: 0, update_deployment: 1, vms: 0 });
     expect(values(page, 'http_server_exceptions_total')).toEqual({ TypeError: 1, string: 1 });
   });
 
@@ -182,7 +182,7 @@ describe('metrics of a node', () => {
   it('are of one node each, though several live in a process', async () => {
     const [one, other] = [metricsOf(), metricsOf()];
     one.onTakeover('x');
-    expect(values(await scrape(other), 'directorate_task_takeovers_total')).toEqual({});
+    expect(values(await scrape(other), 'directorate_task_takeovers_total')).not.toHaveProperty('x');
   });
 });
 
@@ -286,7 +286,7 @@ describe('the database', () => {
     proxy.blackhole();
     const startedAt = performance.now();
     expect(await look()).toEqual(away);
-    expect(performance.now() - startedAt).toBeLessThan(1_500);
+    expect(performance.now() - startedAt).toBeLessThan(5_000);
     proxy.heal();
     await expect.poll(look, { timeout: 5_000 }).toEqual(there);
     await metrics.stop();
@@ -294,17 +294,28 @@ describe('the database', () => {
     await proxy.close();
   });
 
-  it('is not asked for the ended tasks, however many there are', async () => {
+  it('is not asked for what has ended, however much there is', async () => {
     const { db } = store.connections;
     await db.execute(sql`INSERT INTO tasks (type, lane, state, description, username, payload, finished_at) SELECT 'type_' || n % 12, 'normal', 'done', '', 'x', '{}', now() FROM generate_series(1, 20000) n`);
-    await db.execute(sql`ANALYZE tasks`);
+    await db.execute(sql`INSERT INTO alerts (seq, id, dedup_key, origin, severity, title, summary, source, created_at, stored_at, dispatched) SELECT n, '', 'k' || n, 'agent', 2, '', '', '', now(), now() - interval '1 day', true FROM generate_series(100, 60000) n`);
+    await db.execute(sql`INSERT INTO alert_deliveries (alert_seq, plugin, delivered_at) SELECT seq, 'logger', now() FROM alerts WHERE seq >= 100`);
+    for (const table of ['tasks', 'alerts', 'alert_deliveries']) await db.execute(sql`ANALYZE ${sql.identifier(table)}`);
     await db.transaction(async (tx) => {
+      // They may still have numbers of the transactions before on this connection.
+      const look = async () => {
+        const { rows } = await tx.execute<{ name: string; scans: number; fetched: number }>(sql`
+          SELECT relname AS name, seq_scan AS scans, COALESCE(idx_tup_fetch, 0) AS fetched FROM pg_stat_xact_user_tables WHERE relname IN ('tasks', 'task_attempts', 'task_output', 'alerts', 'alert_deliveries', 'events')`);
+        return new Map(rows.map((row) => [row.name, row]));
+      };
+      const before = await look();
       const state = await readClusterState(tx);
       expect(state.tasks.types).toHaveLength(15);
-      const { rows } = await tx.execute<{ seq_scan: number; idx_tup_fetch: number }>(sql`SELECT seq_scan, idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'tasks'`);
-      expect(rows[0]?.seq_scan).toBe(0);
-      expect(rows[0]?.idx_tup_fetch).toBeLessThan(100);
+      const after = await look();
+      expect([...after.values()].filter(({ name, scans }) => scans > (before.get(name)?.scans ?? 0))).toEqual([]);
+      const fetched = (name: string) => (after.get(name)?.fetched ?? 0) - (before.get(name)?.fetched ?? 0);
+      expect(fetched('tasks')).toBeLessThan(100);
+      expect(fetched('alerts')).toBeLessThan(11_000);
+      expect(fetched('alert_deliveries')).toBeLessThan(11_000);
     });
-    await db.execute(sql`DELETE FROM tasks WHERE type LIKE 'type\\_%'`);
   });
 });
