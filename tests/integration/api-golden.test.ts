@@ -267,6 +267,8 @@ describe('a deployment is shown as recorded', () => {
     ['deploy-noop.01.POST.deployments-lab-diff', 'same'],
     ['instances.01.GET.deployments-lab-instances', 'task'],
     ['vms.01.GET.deployments-lab-vms', 'task'],
+    ['scan-and-fix.01.PUT.deployments-lab-scan-and-fix', 'task'],
+    ['health-monitor.05.PUT.deployments-lab-scan-and-fix', 'task'],
     ['delete-deployment.01.DELETE.deployments-lab', 'task'],
     ['deploy-first.03.POST.deployments', 'task'],
   ])('%s', (name, expected) => replay(name, expected));
