@@ -9,6 +9,7 @@ CREATE TABLE "schedules" (
 	"paused" boolean DEFAULT false NOT NULL,
 	"last_slot_at" timestamp with time zone,
 	"next_slot_at" timestamp with time zone,
+	"resumed_at" timestamp with time zone,
 	"updated_at" timestamp with time zone DEFAULT now() NOT NULL
 );
 

@@ -7,13 +7,17 @@ export const schedules = pgTable('schedules', {
   command: text('command').notNull(),
   /** Cron, with optional leading seconds. */
   schedule: text('schedule').notNull(),
-  params: jsonb('params').$type<unknown[]>().notNull().default([]),
+  /** At most one hash. */
+  params: jsonb('params').$type<Record<string, unknown>[]>().notNull().default([]),
   /** What becomes of slots that nobody was there for. */
   missed: text('missed').$type<'skip' | 'run_once'>().notNull(),
   position: integer('position').notNull(),
   paused: boolean('paused').notNull().default(false),
   lastSlotAt: instant('last_slot_at'),
+  /** The first slot that is not decided. */
   nextSlotAt: instant('next_slot_at'),
+  /** Slots before this came while the entry was paused. */
+  resumedAt: instant('resumed_at'),
   updatedAt: instant('updated_at').notNull().defaultNow(),
 });
 

@@ -1,0 +1,37 @@
+import { and, eq, lt, sql, type SQL } from 'drizzle-orm';
+import type { Db, Tx } from '../../db/client';
+import { localDnsBlobs, localDnsRecords } from '../../db/schema/dns';
+import type { DnsBlobsCleanupParams } from './payloads';
+
+/** Versions of the DNS records that nobody needs any more: old ones beyond the newest few. The one that agents are told stays, even when every newer one waits for its blob. */
+function disposable({ max_blob_age, num_dns_blobs_to_keep }: DnsBlobsCleanupParams): SQL {
+  return sql`created_at < now() - make_interval(secs => ${max_blob_age})
+    AND id < (SELECT min(id) FROM (SELECT id FROM local_dns_blobs ORDER BY id DESC LIMIT ${num_dns_blobs_to_keep}) newest)
+    AND id IS DISTINCT FROM (SELECT max(id) FROM local_dns_blobs WHERE stored)`;
+}
+
+export async function hasDisposableDnsBlobs(db: Db, params: DnsBlobsCleanupParams): Promise<boolean> {
+  return (await db.select({ one: sql`1` }).from(localDnsBlobs).where(disposable(params)).limit(1)).length > 0;
+}
+
+/** Oldest first. */
+export async function listDisposableDnsBlobs(db: Db, params: DnsBlobsCleanupParams): Promise<{ version: number; blobId: string }[]> {
+  return db.select({ version: localDnsBlobs.id, blobId: localDnsBlobs.blobstoreId }).from(localDnsBlobs).where(disposable(params)).orderBy(localDnsBlobs.id);
+}
+
+export async function deleteDnsBlobRecord(tx: Tx, version: number): Promise<void> {
+  await tx.delete(localDnsBlobs).where(eq(localDnsBlobs.id, version));
+}
+
+export async function hasTombstones(db: Db): Promise<boolean> {
+  return (await db.select({ one: sql`1` }).from(localDnsRecords).where(eq(localDnsRecords.tombstone, true)).limit(2)).length > 1;
+}
+
+/** Deletes tombstones, but never the newest record: its id is what versions are compared by. Returns how many. */
+export async function deleteTombstones(tx: Tx): Promise<number> {
+  const gone = await tx
+    .delete(localDnsRecords)
+    .where(and(eq(localDnsRecords.tombstone, true), lt(localDnsRecords.id, sql`(SELECT max(id) FROM local_dns_records)`)))
+    .returning({ id: localDnsRecords.id });
+  return gone.length;
+}
