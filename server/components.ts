@@ -16,6 +16,8 @@ import { createAlertDelivery } from './health/plugins/alert-delivery';
 import { createPlugins } from './health/plugins/create-plugins';
 import type { Bus } from './nats/connection';
 import type { AgentIssuer } from './nats/credentials';
+import { scheduleEntries } from './scheduler/entries';
+import { createScheduler } from './scheduler/scheduler';
 import { createCompaction } from './tasks/compaction';
 import { createReaper } from './tasks/reaper';
 
@@ -37,7 +39,7 @@ export interface ComponentDeps {
   log: Log;
 }
 
-/** Every duty of which the cluster has one actor. */
+/** Every duty of which the cluster has one actor. Throws ConfigError for a schedule that cannot be. */
 export function createComponents(deps: ComponentDeps): Component[] {
   const { config, db, agents, listener, bus, blobstore, notifications, heart } = deps;
   const { health_monitor: health, local_dns: dns } = config;
@@ -47,6 +49,7 @@ export function createComponents(deps: ComponentDeps): Component[] {
     createSweeper(db),
     createHealthMonitor({ db, listener, agents, canAsk: () => bus.isConnected(), contactMs: () => heart.contactMs(), settings: health, clock: systemClock }),
     createAlertDelivery({ db, notifications, heartbeats: listener, createPlugins: () => createPlugins(health.plugins, { log: deps.log }) }),
+    createScheduler({ db, entries: scheduleEntries(config.scheduler, new Date(systemClock.now())) }),
     ...(dns.enabled ? [createDnsPublisher({ db, blobstore, agents, bus, notifications, settings: { domain: dns.domain, fanOut: dns.fan_out } })] : []),
     createBusMover({ db, agents, permanentCertificate: (agentId) => deps.issuer.permanent(agentId), caSha1: deps.natsConfigSha1, nodeName: deps.nodeName }),
   ];

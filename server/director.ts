@@ -45,6 +45,11 @@ import { deleteDeploymentTask, sweepAbandonedVmsTask, updateDeployment } from '.
 import { bind, createRegistry, type Registry } from './task-types/registry';
 import { retrieveVmStats } from './task-types/retrieve-vm-stats';
 import { scanAndFixTaskType } from './task-types/scan-and-fix';
+import { scheduledDnsBlobsCleanup, scheduledDnsTombstoneCleanup } from './task-types/scheduled-dns-cleanup';
+import { scheduledEventsCleanup } from './task-types/scheduled-events-cleanup';
+import { scheduledOrphanedVmCleanup } from './task-types/scheduled-orphaned-vm-cleanup';
+import { scheduledRecordsCleanup } from './task-types/scheduled-records-cleanup';
+import { scheduledTasksCleanup } from './task-types/scheduled-tasks-cleanup';
 import { updateRelease } from './task-types/update-release';
 import type { StemcellCloud } from './task-types/stemcell-cloud';
 import { updateStemcell } from './task-types/update-stemcell';
@@ -292,6 +297,12 @@ function createCatalogue(parts: { config: Config; deploys: DeployDeps; blobstore
     bind(deleteDeploymentTask, deploys),
     bind(sweepAbandonedVmsTask, deploys),
     bind(scanAndFixTaskType, { ...deploys, bus }),
+    bind(scheduledOrphanedVmCleanup, { db: deploys.db, vmCalls: () => deploys.cpi, maxThreads: config.max_threads }),
+    bind(scheduledTasksCleanup, { db: deploys.db, blobstore }),
+    bind(scheduledEventsCleanup, { db: deploys.db }),
+    bind(scheduledDnsBlobsCleanup, { db: deploys.db, blobstore }),
+    bind(scheduledDnsTombstoneCleanup, { db: deploys.db }),
+    bind(scheduledRecordsCleanup, {}),
     bind(updateRelease, artifacts),
     bind(updateStemcell, artifacts),
     bind(deleteRelease, artifacts),
