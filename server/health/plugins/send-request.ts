@@ -1,6 +1,6 @@
 import http from 'node:http';
 import https from 'node:https';
-import type { Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import tls from 'node:tls';
 
 export interface OutgoingRequest {
@@ -41,11 +41,16 @@ async function answerOf(request: OutgoingRequest, url: URL): Promise<{ status: n
     const through = { ...addressOf(proxy), path: url.href, headers: { ...headers, host: url.host, ...proxyAuthorization(proxy) } };
     return finish(http.request({ method, signal, agent: false, ...through }), body);
   }
-  const options = { method, signal, agent: false as const, ...addressOf(url), path: `${url.pathname}${url.search}`, headers };
-  if (!secure) return finish(http.request(options), body);
-  if (!proxy) return finish(https.request({ ...options, ca }), body);
+  const options = { method, signal, ...addressOf(url), path: `${url.pathname}${url.search}`, headers };
+  if (!secure) return finish(http.request({ ...options, agent: false }), body);
+  if (!proxy) return finish(https.request({ ...options, agent: false, ca }), body);
   const tunnel = await openTunnel(proxy, url, signal);
-  return finish(https.request({ ...options, createConnection: () => tls.connect({ socket: tunnel, servername: hostOf(url), ca }) }), body);
+  const host = hostOf(url);
+  try {
+    return await finish(https.request({ ...options, createConnection: () => tls.connect({ socket: tunnel, host, servername: isIP(host) ? '' : host, ca }) }), body);
+  } finally {
+    tunnel.destroy();
+  }
 }
 
 /** IPv6 addresses come in brackets in URLs only. */
