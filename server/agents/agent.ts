@@ -95,7 +95,8 @@ export type DiskHint = string | Record<string, unknown>;
  * task's next owner goes on waiting for the running action instead of starting it again.
  */
 export interface Agent {
-  ping(): Promise<void>;
+  /** `timeoutMs` is the whole patience, default 45 s; `absent` as with `syncDns`. */
+  ping(options?: { timeoutMs?: number; absent?: 'wait' | 'fail' }): Promise<void>;
   /** API version of the agent; 0 for agents that do not know `info`. */
   info(): Promise<{ api_version: number }>;
   /** `full` adds vitals. `timeoutMs` is the whole patience, default 45 s three times. */

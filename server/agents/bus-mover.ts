@@ -29,17 +29,19 @@ interface Duty {
 export interface BusMoverDeps {
   db: Database;
   agents: Pick<Agents, 'agentFor'>;
+  /** Whether this node is connected to NATS: otherwise no agent can be told, and none is to blame. */
+  isConnected(): boolean;
   permanentCertificate(agentId: string): Promise<AgentCertificate>;
   /** `natsConfigSha1` of this node. */
   caSha1: string;
   /** For messages. */
   nodeName: string;
-  /** Default 2 s, 120 s and 64. */
+  /** Default 2 s, 120 s and 64 agents. */
   limits?: Partial<Limits>;
 }
 
 interface Limits {
-  /** Patience for the sign of life that comes first: absent agents must not hold up the others. */
+  /** Patience for the sign of life that comes first: agents that hang must not hold up the others. */
   probeMs: number;
   /** Patience until an agent that was told has restarted and answers. */
   returnMs: number;
@@ -74,7 +76,7 @@ export function createBusMover(deps: BusMoverDeps) {
         logFinished(ctx, await ctx.write((tx) => tidyMoves(tx, { caSha1: deps.caSha1, problem })));
       }
       const free = limits.atATime - round.underWay.size;
-      if (free === 0) return;
+      if (free === 0 || !deps.isConnected()) return;
       for (const agent of await listDueAgents(deps.db, { caSha1: deps.caSha1, except: [...round.underWay.keys()], limit: free })) begin(ctx, round, agent);
     },
   };
@@ -104,7 +106,7 @@ interface Telling {
 async function tell({ ctx, deps, limits, certificates }: Telling, agent: DueAgent): Promise<void> {
   const agentFor = (patienceMs: number) => deps.agents.agentFor({ id: agent.agentId, name: agent.name, cid: agent.cid }, caller(ctx, patienceMs));
   try {
-    await agentFor(limits.probeMs).getState({ timeoutMs: limits.probeMs });
+    await agentFor(limits.probeMs).ping({ timeoutMs: limits.probeMs, absent: 'fail' });
     const key = `${agent.moveId}/${agent.agentId}`;
     const cert = certificates.get(key) ?? (await deps.permanentCertificate(agent.agentId));
     if (!(await ctx.write((tx) => claimSend(tx, agent)))) return await ctx.write((tx) => putOff(tx, agent));

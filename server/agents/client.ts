@@ -75,7 +75,7 @@ function createAgent(deps: RequestDeps, target: AgentTarget, caller: AgentCaller
     return result;
   };
   return {
-    ping: async () => void (await request(deps, { target, caller, method: 'ping', args: [] })),
+    ping: async (options = {}) => void (await request(deps, { target, caller, method: 'ping', args: [], patienceMs: options.timeoutMs, failWhenAbsent: options.absent === 'fail' })),
     info: () => tolerating('info', { api_version: 0 }, () => ask(agentInfo, 'info', [])),
     getState: (options = {}) => ask(agentState, 'get_state', options.full ? ['full'] : [], options.timeoutMs),
     apply: async (spec) => void (await long('apply', [spec])),

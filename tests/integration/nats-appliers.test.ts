@@ -90,7 +90,6 @@ describe('users', () => {
       slowest.push(await onEveryServer(await revision()));
       await expect(connectAs(agentId, server(round % 3))).rejects.toThrow(/authorization/i);
     }
-    console.log(`all servers after ${Math.max(...slowest).toFixed(0)} ms at most, ${(slowest.reduce((a, b) => a + b) / slowest.length).toFixed(0)} ms on average`);
     expect(Math.max(...slowest)).toBeLessThan(500);
   });
 
@@ -98,7 +97,6 @@ describe('users', () => {
     const written = () => logged.filter((line) => line.includes('nats-users-written')).length;
     for (let change = 0; change < 500; change++) await addVm();
     const ms = await onEveryServer(await revision());
-    console.log(`500 changes: ${written()} files on three servers, the last after ${ms.toFixed(0)} ms`);
     expect(ms).toBeLessThan(1_000);
     expect(written()).toBeLessThan(300);
     const last = (await sql.query('SELECT agent_id FROM vms ORDER BY id DESC LIMIT 1')).rows[0]?.agent_id as string;
@@ -107,14 +105,14 @@ describe('users', () => {
 
   test('of 20,000 agents are applied in reasonable time, one after the other and in a burst', async () => {
     await sql.query(`INSERT INTO vms (agent_id, state, permanent_nats_credentials) SELECT gen_random_uuid(), 'created', true FROM generate_series(1, 20000)`);
-    console.log(`20,000 agents at once: ${(await onEveryServer(await revision())).toFixed(0)} ms`);
+    expect(await onEveryServer(await revision())).toBeLessThan(10_000);
     const one = await addVm();
-    console.log(`one more: ${(await onEveryServer(await revision())).toFixed(0)} ms`);
+    expect(await onEveryServer(await revision())).toBeLessThan(6_000);
     for (let change = 0; change < 100; change++) await addVm();
-    console.log(`100 more, one by one: ${(await onEveryServer(await revision())).toFixed(0)} ms after the last`);
+    expect(await onEveryServer(await revision())).toBeLessThan(8_000);
     await (await connectAs(one, server(2))).close();
     await sql.query('DELETE FROM vms');
-    expect(await onEveryServer(await revision())).toBeLessThan(5_000);
+    expect(await onEveryServer(await revision())).toBeLessThan(8_000);
   }, 60_000);
 });
 

@@ -103,7 +103,7 @@ async function moveWith(config: NatsConfig, beforeRestart: () => Promise<void> =
   bus.start();
   monitor.start();
   client.start();
-  const mover = createBusMover({ db, agents: client, permanentCertificate: (id) => issuer.permanent(id), caSha1, nodeName: 'A' });
+  const mover = createBusMover({ db, agents: client, isConnected: () => bus.isConnected(), permanentCertificate: (id) => issuer.permanent(id), caSha1, nodeName: 'A' });
   const node = await startTestNode({ store, name: 'A', perform: async () => '', components: [{ ...mover, intervalMs: 50 }] });
   const everybodyIsHeard = async () => {
     heard.clear();
