@@ -126,7 +126,7 @@ export async function createDirector(config: Config, log: Log, root: string): Pr
   return {
     servesApi: has('api'),
     rest: createRestHandler({
-      db: connections.db, blobstore, identity, clock: systemClock, log, autoFixStatefulNodes: config.health_monitor.resurrector.auto_fix_stateful_nodes,
+      db: connections.db, blobstore, identity, clock: systemClock, log, onException: metrics.onException, autoFixStatefulNodes: config.health_monitor.resurrector.auto_fix_stateful_nodes,
       director: {
         ...facts, localDns: config.local_dns, revision: '00000000',
         certificates: [{ name: 'director.ssl.cert', pem: config.listen.certificate }, { name: 'nats.tls.ca', pem: config.nats.ca }, { name: 'nats.tls.director.certificate', pem: config.nats.director.certificate }],
@@ -135,7 +135,7 @@ export async function createDirector(config: Config, log: Log, root: string): Pr
     metrics: createMetricsHandler({ metrics, identity, directorUuid: uuid, log }),
     observe: metrics.observeHttp,
     trpc: createTrpcHandler({
-      connections, notifications, blobstore, log, node, identity, director: facts, fleet: listener.fleet,
+      connections, notifications, blobstore, log, node, identity, director: facts, fleet: listener.fleet, onException: metrics.onException,
       monitor: { resurrector: config.health_monitor.resurrector.enabled, plugins: config.health_monitor.plugins.map((plugin) => ({ id: pluginKey(plugin), name: plugin.name })) },
       bus: { urls: config.nats.agent_urls ?? config.nats.urls, caSha1 },
       natsStatus: () => ({ servers: config.nats.urls.map((url) => ({ url, connected: bus.status().server === url.replace('nats://', '') })) }),

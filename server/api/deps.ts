@@ -12,6 +12,8 @@ export interface ApiDeps {
   clock: Clock;
   log: Log;
   director: DirectorFacts;
+  /** Told of errors that nobody expected. */
+  onException?: (error: unknown) => void;
   /** Whether scan-and-fix also recreates VMs with persistent disks; BOSH's default is true. */
   autoFixStatefulNodes?: boolean;
 }

@@ -138,6 +138,7 @@ function renderError(deps: ApiDeps, error: unknown, request: { method: string | 
   }
   if (unstorable.has(errorCodeOf(error) ?? '')) return json({ code: code.validationInvalidValue, description: 'The request contains a character that cannot be stored (NUL): remove it' }, 400);
   const incident = randomUUID().slice(0, 8);
+  deps.onException?.(error);
   deps.log.error('request-failed', { incident, ...request, error });
   return json({ code: code.systemError, description: `Unexpected error: look for incident ${incident} in the log of the director` }, 500);
 }

@@ -35,6 +35,8 @@ export interface TrpcDeps {
   director: { name: string; uuid: string; version: string; cpi: string };
   natsStatus(): { servers: readonly NatsServerStatus[] };
   identity: IdentityProvider;
+  /** Told of errors that nobody expected. */
+  onException?: (error: unknown) => void;
   /** Asks an agent for its state; rejects when it does not answer in `timeoutMs`. */
   agentState(agentId: string, timeoutMs: number): Promise<AgentAnswer>;
   /** What this node has heard from agents. */

@@ -21,6 +21,9 @@ export function createTrpcHandler(deps: TrpcDeps): (req: IncomingMessage, res: S
       res,
       path: url.pathname.slice(trpcPath.length + 1),
       maxBodySize,
+      onError: ({ error }) => {
+        if (error.code === 'INTERNAL_SERVER_ERROR') deps.onException?.(error.cause ?? error);
+      },
       createContext: () => createContext({ deps, shared }, req, res),
     }).catch((error: unknown) => {
       deps.log.error('trpc-request-failed', { error });
