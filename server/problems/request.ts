@@ -1,7 +1,6 @@
 import { z } from 'zod';
-import type { Database } from '../../db/client';
-import { recordEvent, type NewAuditEvent } from '../events/store';
-import { enqueueTask, type NewTask } from '../tasks/queue';
+import type { NewAuditEvent } from '../events/store';
+import type { NewTask } from '../tasks/queue';
 
 /** The task that the health monitor, or an operator through the API, asks for when VMs do not answer. */
 
@@ -21,21 +20,11 @@ export const scanAndFixPayload = z.strictObject({
 
 export type ScanAndFixPayload = z.infer<typeof scanAndFixPayload>;
 
-/** The task as the queue takes it, and its audit event; both belong into one transaction. */
+/** The task as the queue takes it, and its audit event (of which the end is written with the task's); both belong into one transaction. */
 export function scanAndFixTask(payload: ScanAndFixPayload, teams: readonly string[]): Omit<NewTask, 'user'> & { event: Pick<NewAuditEvent, 'action' | 'objectType' | 'objectName' | 'deployment' | 'context'> } {
   const { deployment, jobs } = payload;
   return {
     type: scanAndFixType, lane: 'normal', description: scanAndFixDescription, deployment, teams, payload,
     event: { action: 'scan and fix', objectType: 'deployment', objectName: deployment, deployment, context: { jobs } },
   };
-}
-
-/** Enqueues the task with its audit event, in a transaction when given one. Returns the task's id. */
-export async function enqueueScanAndFix(db: Pick<Database, 'transaction'>, order: { payload: ScanAndFixPayload; teams: readonly string[]; user: string }): Promise<number> {
-  const { event, ...task } = scanAndFixTask(order.payload, order.teams);
-  return db.transaction(async (tx) => {
-    const { id } = await enqueueTask(tx, { ...task, user: order.user });
-    await recordEvent(tx, { ...event, user: order.user, taskId: id });
-    return id;
-  });
 }

@@ -4,11 +4,12 @@ import { eq, sql } from 'drizzle-orm';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import * as t from '../../db/schema';
 import { deploy } from '../../server/deploy/deploy';
-import { listEvents } from '../../server/events/store';
+import { listEvents, recordEvent } from '../../server/events/store';
 import { setIgnored, setResurrectionPaused } from '../../server/instances/store';
-import { enqueueScanAndFix } from '../../server/problems/request';
+import { scanAndFixTask } from '../../server/problems/request';
 import { scanAndFix } from '../../server/problems/scan-and-fix';
 import { scanAndFixTaskType } from '../../server/task-types/scan-and-fix';
+import { enqueueTask } from '../../server/tasks/queue';
 import { startTestNode, testStore, type TestNode, type TestStore } from '../support/director-parts';
 import { startRestServer, type RestServer } from '../support/rest-server';
 import { startScene, type Scene, type SceneVm } from '../support/resurrection-scene';
@@ -57,7 +58,7 @@ async function recordOf(scene: Scene, index: number): Promise<{ instance: typeof
 
 /** The stage lines of a task as `<stage>: <task> <state>`. */
 function steps(task: TestTask): string[] {
-  return task.events().flatMap((line) => (line.stage === undefined ? [] : [`${String(line.stage)}: ${String(line.task)} ${String(line.state)}`]));
+  return task.events().flatMap((line) => (line.stage === undefined ? [] : [[line.stage, ': ', line.task, ' ', line.state].join('')]));
 }
 
 function recorded(name: string): Record<string, unknown>[] {
@@ -326,13 +327,19 @@ describe('while a deploy holds the lock', () => {
     }));
     await db.execute(sql`INSERT INTO tasks (type, lane, state, description, username, payload) VALUES ('deploy', 'normal', 'queued', 'create deployment', 'admin', '{}')`);
     await expect.poll(async () => (await db.execute(sql`SELECT 1 FROM locks`)).rows.length, { timeout: 10_000 }).toBe(1);
-    const order = { payload: { deployment: 'dep', jobs: { web: ['0'] }, fixStateful: true }, teams: [], user: 'hm' };
-    const task = await enqueueScanAndFix(db, order);
+    const enqueue = () =>
+      db.transaction(async (tx) => {
+        const { event, ...order } = scanAndFixTask({ deployment: 'dep', jobs: { web: ['0'] }, fixStateful: true }, []);
+        const { id } = await enqueueTask(tx, { ...order, user: 'hm' });
+        await recordEvent(tx, { ...event, user: 'hm', taskId: id });
+        return id;
+      });
+    const task = await enqueue();
     const states = async (id: number) => (await db.execute<{ state: string; result: string | null }>(sql`SELECT state, result FROM tasks WHERE id = ${id}`)).rows[0];
     await expect.poll(() => states(task), { timeout: 10_000 }).toEqual({ state: 'error', result: 'Unable to get deployment lock, maybe a deployment is in progress. Try again later.' });
     release();
     await expect.poll(async () => (await db.execute(sql`SELECT 1 FROM locks`)).rows.length, { timeout: 10_000 }).toBe(0);
-    const again = await enqueueScanAndFix(db, order);
+    const again = await enqueue();
     await expect.poll(() => states(again), { timeout: 10_000 }).toEqual({ state: 'done', result: 'scan and fix complete' });
     const audit = await listEvents(db, { taskId: again, limit: 5 });
     expect(audit.map((event) => [event.action, event.objectType, event.objectName, event.user, event.parentId !== undefined])).toEqual([
