@@ -14,8 +14,13 @@ export async function hasDisposableDnsBlobs(db: Db, params: DnsBlobsCleanupParam
   return (await db.select({ one: sql`1` }).from(localDnsBlobs).where(disposable(params)).limit(1)).length > 0;
 }
 
+export interface DisposableDnsBlob {
+  version: number;
+  blobId: string;
+}
+
 /** Oldest first. */
-export async function listDisposableDnsBlobs(db: Db, params: DnsBlobsCleanupParams): Promise<{ version: number; blobId: string }[]> {
+export async function listDisposableDnsBlobs(db: Db, params: DnsBlobsCleanupParams): Promise<DisposableDnsBlob[]> {
   return db.select({ version: localDnsBlobs.id, blobId: localDnsBlobs.blobstoreId }).from(localDnsBlobs).where(disposable(params)).orderBy(localDnsBlobs.id);
 }
 

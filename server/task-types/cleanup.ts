@@ -8,12 +8,15 @@ import { listOrphanedVms } from '../instances/store';
 import { listReleases } from '../releases/catalogue-store';
 import { deleteCompiledPackage, listAllCompiledPackages, type ListedCompiledPackage } from '../releases/deletion-store';
 import { pickCompiledPackages, pickReleases, type PickedRelease } from '../releases/retention';
+import { listDisposableDnsBlobs, type DisposableDnsBlob } from '../scheduler/dns-retention-store';
+import type { DnsBlobsCleanupParams } from '../scheduler/payloads';
 import { pickStemcells } from '../stemcells/retention';
 import { listStemcells, type ListedStemcell } from '../stemcells/store';
 import type { TaskContext } from '../tasks/context';
 import { deleteArtifactsPayload, type DeleteArtifactsPayload } from './artifact-payloads';
 import { deleteBlobs, deleteReleaseParts, withReleaseLock } from './delete-release';
 import { deleteFromClouds } from './delete-stemcell';
+import { deleteDnsBlobs, dnsBlobsResult } from './scheduled-dns-cleanup';
 import type { StemcellDeps } from './stemcell-cloud';
 import type { TaskType } from './task-type';
 
@@ -27,6 +30,7 @@ export interface CleanUpSelection {
   releases: PickedRelease[];
   stemcells: ListedStemcell[];
   compiledPackages: ListedCompiledPackage[];
+  dnsBlobs: DisposableDnsBlob[];
 }
 
 /** The answer of `GET /cleanup/dryrun`: retention as in cloudfoundry/bosh src/bosh-director/lib/bosh/director/cleanup_artifact_manager.rb. */
@@ -38,6 +42,7 @@ export async function selectForCleanUp(db: Database, { removeAll }: Pick<DeleteA
     releases: pickReleases(await listReleases(db), keep, await releasesOfRuntimeConfigs(db)),
     stemcells: doomed,
     compiledPackages: removeAll ? pickCompiledPackages(await listAllCompiledPackages(db), stemcells.filter((stemcell) => !doomed.includes(stemcell))) : [],
+    dnsBlobs: await listDisposableDnsBlobs(db, dnsBlobLimits({ removeAll })),
   };
 }
 
@@ -49,14 +54,17 @@ async function releasesOfRuntimeConfigs(db: Database): Promise<{ name: string; v
   });
 }
 
-/** Age from which DNS blobs may go, ms. */
-const dnsBlobAgeMs = 3_600_000;
+/** DNS blobs from this age (s) may go, while so many stay. */
+function dnsBlobLimits({ removeAll }: Pick<DeleteArtifactsPayload, 'removeAll'>): DnsBlobsCleanupParams {
+  return removeAll ? { max_blob_age: 0, num_dns_blobs_to_keep: 1 } : { max_blob_age: 3_600, num_dns_blobs_to_keep: 10 };
+}
 
 /** The selection as it is remembered: an attempt that follows goes on with the same list, so that the result counts everything. */
 const planSchema = z.strictObject({
   releases: z.array(z.strictObject({ name: z.string(), versions: z.array(z.string()) })),
   stemcells: z.array(z.strictObject({ name: z.string(), version: z.string(), rows: z.number() })),
   compiledPackages: z.array(z.strictObject({ id: z.number(), label: z.string(), blobId: z.string() })),
+  dnsBlobs: z.array(z.strictObject({ version: z.number(), blobId: z.string() })),
   /** Epoch ms. */
   startedAt: z.number(),
 });
@@ -75,8 +83,7 @@ export const cleanUp: TaskType<DeleteArtifactsPayload, CleanUpDeps> = {
     await deleteReleases(ctx, deps, plan);
     await deleteStemcells(ctx, deps, plan);
     await deleteCompiledPackages(ctx, deps, plan);
-    // Clients expect this stage always; as DNS records are not published yet there is no blob to delete.
-    await ctx.stages.stage('Deleting dns blobs', 1).run('DNS blobs', () => ctx.checkpoint());
+    await ctx.stages.stage('Deleting dns blobs', 1).run('DNS blobs', () => deleteDnsBlobs(ctx, deps, plan.dnsBlobs));
     return summary(plan, payload);
   },
 };
@@ -92,16 +99,17 @@ async function makePlan(ctx: TaskContext, deps: CleanUpDeps, payload: DeleteArti
     releases: selection.releases,
     stemcells: [...stemcells.values()],
     compiledPackages: selection.compiledPackages.map(({ id, blobId, packageName, stemcellOs, stemcellVersion }) => ({ id, blobId, label: `${packageName} for ${stemcellOs}/${stemcellVersion}` })),
+    dnsBlobs: selection.dnsBlobs,
     startedAt: ctx.clock.now(),
   };
   await ctx.remember(planKey, plan);
   return plan;
 }
 
-/** This director deletes VMs at once and orphans none; a database that was taken over may have some. */
+/** They are the schedule's: it deletes them within minutes, and tries again where the cloud refuses. */
 async function reportOrphanedVms(ctx: TaskContext, deps: CleanUpDeps): Promise<void> {
   const vms = await listOrphanedVms(deps.db);
-  if (vms.length > 0) await ctx.stages.warning(`Orphaned VMs are left alone, delete them in the cloud: ${vms.map((vm) => vm.cid).join(', ')}`);
+  if (vms.length > 0) await ctx.stages.warning(`Orphaned VMs are deleted by the schedule (ScheduledOrphanedVMCleanup) and not by this task: ${vms.map((vm) => vm.cid).join(', ')}`);
 }
 
 async function deleteReleases(ctx: TaskContext, deps: CleanUpDeps, { releases }: Plan): Promise<void> {
@@ -132,13 +140,12 @@ async function deleteCompiledPackages(ctx: TaskContext, deps: CleanUpDeps, { com
   }
 }
 
-/** There are no disks, exported releases and orphaned VMs yet: none are deleted. */
-function summary(plan: Plan, { removeAll }: DeleteArtifactsPayload): string {
+/** There are no disks and exported releases yet, and orphaned VMs are not its business. */
+function summary(plan: Plan, payload: DeleteArtifactsPayload): string {
   const releases = plan.releases.reduce((count, release) => count + release.versions.length, 0);
   const stemcells = plan.stemcells.reduce((count, stemcell) => count + stemcell.rows, 0);
-  const before = new Date(plan.startedAt - (removeAll ? 0 : dnsBlobAgeMs)).toISOString().replace('T', ' ').replace(/\.\d+Z$/, ' +0000');
   return (
     `Deleted ${releases} release(s), ${stemcells} stemcell(s), ${plan.compiledPackages.length} extra compiled package(s), 0 orphaned disk(s), ` +
-    `0 orphaned vm(s), 0 exported release(s), Deleted 0 dns blob(s) created before ${before}`
+    `0 orphaned vm(s), 0 exported release(s), ${dnsBlobsResult(plan.dnsBlobs.length, plan.startedAt - dnsBlobLimits(payload).max_blob_age * 1_000)}`
   );
 }

@@ -1,6 +1,6 @@
 import type { Database } from '../../db/client';
 import type { Blobstore } from '../blobstore/blobstore';
-import { deleteDnsBlobRecord, deleteTombstones, listDisposableDnsBlobs } from '../scheduler/dns-retention-store';
+import { deleteDnsBlobRecord, deleteTombstones, listDisposableDnsBlobs, type DisposableDnsBlob } from '../scheduler/dns-retention-store';
 import { dnsBlobsCleanupParams, noParams, type DnsBlobsCleanupParams } from '../scheduler/payloads';
 import type { TaskContext } from '../tasks/context';
 import type { TaskType } from './task-type';
@@ -17,26 +17,26 @@ export const scheduledDnsBlobsCleanup: TaskType<DnsBlobsCleanupParams, DnsBlobsD
   onNodeLoss: 'converge',
   payload: dnsBlobsCleanupParams,
   async perform(ctx, deps, params) {
-    const deleted = await deleteDnsBlobs(ctx, deps, params);
-    return `Deleted ${deleted} dns blob(s) created before ${presentCutoff(ctx.clock.now() - params.max_blob_age * 1_000)}`;
+    const blobs = await listDisposableDnsBlobs(deps.db, params);
+    const before = ctx.clock.now() - params.max_blob_age * 1_000;
+    await deleteDnsBlobs(ctx, deps, blobs);
+    return dnsBlobsResult(blobs.length, before);
   },
 };
 
-/** Deletes old DNS blobs, each before its record: what dies in between is done again. Returns how many. */
-export async function deleteDnsBlobs(ctx: TaskContext, { db, blobstore }: DnsBlobsDeps, params: DnsBlobsCleanupParams): Promise<number> {
-  const blobs = await listDisposableDnsBlobs(db, params);
+/** Deletes DNS blobs, each before its record: what dies in between is done again. */
+export async function deleteDnsBlobs(ctx: TaskContext, { blobstore }: Pick<DnsBlobsDeps, 'blobstore'>, blobs: readonly DisposableDnsBlob[]): Promise<void> {
   for (const { version, blobId } of blobs) {
     await ctx.checkpoint();
     await ctx.fence();
     await blobstore.delete(blobId);
     await ctx.write((tx) => deleteDnsBlobRecord(tx, version));
   }
-  return blobs.length;
 }
 
-/** A time as the results of clean-ups have it: `2024-01-30 10:00:00 +0000`. `at` is epoch ms. */
-export function presentCutoff(at: number): string {
-  return new Date(at).toISOString().replace('T', ' ').replace(/\.\d+Z$/, ' +0000');
+/** `before`: epoch ms. */
+export function dnsBlobsResult(count: number, before: number): string {
+  return `Deleted ${count} dns blob(s) created before ${new Date(before).toISOString().replace('T', ' ').replace(/\.\d+Z$/, ' +0000')}`;
 }
 
 /** Deletes the marks of deletions that newer records have outdone. Rule: cloudfoundry/bosh src/bosh-director/lib/bosh/director/models/local_dns_record.rb. */

@@ -3,6 +3,7 @@ import { sql } from 'drizzle-orm';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { schedulerSchema } from '../../server/core/config-scheduler';
 import { commands } from '../../server/scheduler/commands';
+import { cleanUp, selectForCleanUp } from '../../server/task-types/cleanup';
 import { scheduledDnsBlobsCleanup, scheduledDnsTombstoneCleanup } from '../../server/task-types/scheduled-dns-cleanup';
 import { scheduledEventsCleanup } from '../../server/task-types/scheduled-events-cleanup';
 import { scheduledOrphanedVmCleanup, type OrphanedVmDeps } from '../../server/task-types/scheduled-orphaned-vm-cleanup';
@@ -328,6 +329,21 @@ describe('the clean-up of DNS blobs', () => {
       for (const blob of blobs) if (await store.blobstore.exists(blob)) expect(left).toContain(blob);
     });
     expect(await ids('local_dns_blobs')).toEqual([4]);
+  });
+});
+
+describe('a clean-up that an operator orders', () => {
+  const order = (removeAll: boolean) =>
+    testTask(store.connections.db).attempt((ctx) => cleanUp.perform(ctx, { db: store.connections.db, blobstore: store.blobstore, clouds: async () => [] }, { removeAll, keepOrphanedDisks: false }));
+
+  it('deletes DNS blobs too: by the same limits, or all but what agents are told', async () => {
+    const blobs = await seedDns([...Array.from({ length: 11 }, () => [9_000] as const), [100]]);
+    expect((await selectForCleanUp(store.connections.db, { removeAll: false })).dnsBlobs.map((one) => one.version)).toEqual([1, 2]);
+    expect((await order(false)).result).toContain('Deleted 2 dns blob(s) created before');
+    expect(await ids('local_dns_blobs')).toEqual([3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+    expect((await order(true)).result).toContain('Deleted 9 dns blob(s) created before');
+    expect(await ids('local_dns_blobs')).toEqual([12]);
+    expect((await Promise.all(blobs.map((blob) => store.blobstore.exists(blob)))).filter(Boolean)).toHaveLength(1);
   });
 });
 
