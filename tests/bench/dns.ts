@@ -1,11 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as wait } from 'node:timers/promises';
 import { connect, type Connections } from '../../db/client';
-import { migrate, readMigrations } from '../../db/migrate';
 import { AgentClient } from '../../server/agents/client';
 import { openLocalBlobstore } from '../../server/blobstore/local';
 import { Notifications } from '../../server/cluster/notifications';
@@ -18,6 +17,7 @@ import { startTestNode } from '../support/director-parts';
 import { insertFleet } from '../support/fleet-rows';
 import { startNats, type TestNats } from '../support/nats';
 import type { Figure } from './figures';
+import { makeDatabase } from './scratch-database';
 import { until, type Site } from './site';
 import { SwarmProcess } from '../support/swarm-process';
 
@@ -150,27 +150,4 @@ async function versionTold({ connections }: Run, before: number, silent: number)
     const state = await listDnsState(connections.db);
     return state.told !== undefined && state.told > before && state.agentsBehind === silent ? state.told : undefined;
   }, { everyMs: 50, longestMs: 120_000 });
-}
-
-/** A database beside the site's own. */
-async function makeDatabase(siteUrl: string): Promise<{ url: string; drop: () => Promise<unknown> }> {
-  const name = `bench_dns_${randomUUID().slice(0, 8)}`;
-  const onSite = async (statement: string) => {
-    const admin = connect({ url: siteUrl, poolSize: 1 });
-    try {
-      await admin.pool.query(statement);
-    } finally {
-      await admin.close();
-    }
-  };
-  await onSite(`CREATE DATABASE ${name}`);
-  const url = new URL(siteUrl);
-  url.pathname = `/${name}`;
-  const client = await connect({ url: url.href, poolSize: 1 }).dedicated();
-  try {
-    await migrate(client, await readMigrations(join(dirname(__dirname), 'db', 'migrations')));
-  } finally {
-    await client.end();
-  }
-  return { url: url.href, drop: () => onSite(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`) };
 }

@@ -3,7 +3,7 @@
 export interface Figure {
   /** What was measured, from where to where. */
   what: string;
-  unit: 'ms' | 'MB' | 'req/s';
+  unit: 'ms' | 'MB' | 'req/s' | 'cores' | '1/s';
   samples: readonly number[];
   /** Conditions of the measurement. */
   note?: string;

@@ -5,7 +5,9 @@ import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { load, measureApi } from './api';
 import { measureDeploys } from './deploys';
+import { measureDns } from './dns';
 import { tableOf, type Figure } from './figures';
+import { measureAnalysis, measureHealth, runMonitor } from './health';
 import { measureHandOvers, measureKills } from './kills';
 import { measureMemory, measureStarts } from './nodes';
 import { startSite, type Site } from './site';
@@ -28,10 +30,13 @@ interface Counts {
   starts: number;
   handovers: number;
   kills: number;
+  /** Seconds of heartbeats. */
+  beats: number;
+  deaths: number;
 }
 
-const quick: Counts = { tasks: 100, requests: 1_000, seconds: 4, fresh: 4, noChange: 10, starts: 3, handovers: 5, kills: 6 };
-const full: Counts = { tasks: 1_000, requests: 5_000, seconds: 10, fresh: 11, noChange: 50, starts: 10, handovers: 30, kills: 100 };
+const quick: Counts = { tasks: 100, requests: 1_000, seconds: 4, fresh: 4, noChange: 10, starts: 3, handovers: 5, kills: 6, beats: 15, deaths: 3 };
+const full: Counts = { tasks: 1_000, requests: 5_000, seconds: 10, fresh: 11, noChange: 50, starts: 10, handovers: 30, kills: 100, beats: 60, deaths: 10 };
 
 /** In this order: memory before anything has happened, kills last. */
 const parts: Record<string, (site: Site, counts: Counts) => Promise<Figure[]>> = {
@@ -41,6 +46,9 @@ const parts: Record<string, (site: Site, counts: Counts) => Promise<Figure[]>> =
   api: (site, counts) => measureApi(site, counts),
   starts: (site, counts) => measureStarts(site, counts.starts),
   handover: (site, counts) => measureHandOvers(site, counts.handovers),
+  dns: (site) => measureDns(site, { agents: 10_000, versions: 4 }),
+  health: (site, counts) => measureHealth(site, { agents: 20_000, beatsPerSecond: 20_000, seconds: counts.beats, deaths: counts.deaths }),
+  analysis: () => measureAnalysis(100_000),
   kills: (site, counts) => measureKills(site, counts.kills),
 };
 
@@ -75,7 +83,7 @@ async function main(): Promise<void> {
   process.stdout.write(`\n# All figures\n\n${tableOf(figures)}\n\n${cpus().length} × ${cpu?.model ?? 'unknown CPU'}, ${Math.round(totalmem() / 2 ** 30)} GB, Node ${process.version}; Postgres, NATS, nodes, VMs and the bench share the machine\n`);
 }
 
-(process.argv[2] === 'load' ? load() : main()).then(
+(process.argv[2] === 'load' ? load() : process.argv[2] === 'monitor' ? runMonitor() : main()).then(
   () => process.exit(0),
   (error: unknown) => {
     process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
