@@ -337,7 +337,7 @@ describe('a clean-up that an operator orders', () => {
     testTask(store.connections.db).attempt((ctx) => cleanUp.perform(ctx, { db: store.connections.db, blobstore: store.blobstore, clouds: async () => [] }, { removeAll, keepOrphanedDisks: false }));
 
   it('deletes DNS blobs too: by the same limits, or all but what agents are told', async () => {
-    const blobs = await seedDns([...Array.from({ length: 11 }, () => [9_000] as const), [100]]);
+    const blobs = await seedDns([...Array.from({ length: 11 }, (): [number] => [9_000]), [100]]);
     expect((await selectForCleanUp(store.connections.db, { removeAll: false })).dnsBlobs.map((one) => one.version)).toEqual([1, 2]);
     expect((await order(false)).result).toContain('Deleted 2 dns blob(s) created before');
     expect(await ids('local_dns_blobs')).toEqual([3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
