@@ -7,6 +7,8 @@ export interface TcpSink {
   lines: string[];
   /** How many connections there were. */
   connections: number;
+  /** Reads nothing any more from what is connected. */
+  pause(): void;
   /** Breaks what is connected; new connections are taken. */
   breakConnections(): void;
   stop(): Promise<void>;
@@ -17,6 +19,9 @@ export async function startTcpSink(port = 0): Promise<TcpSink> {
   const sockets = new Set<Socket>();
   const sink: TcpSink = {
     port: 0, lines: [], connections: 0,
+    pause: () => {
+      for (const socket of sockets) socket.pause();
+    },
     breakConnections: () => {
       for (const socket of sockets) socket.destroy();
     },

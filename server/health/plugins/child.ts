@@ -3,8 +3,6 @@ import { existsSync } from 'node:fs';
 import type { Writable } from 'node:stream';
 import type { Log } from '../../core/log';
 
-/** A child whose stdin takes nothing for so long hangs, ms. */
-const stallMs = 10_000;
 /** How long a child may take to end when it is asked to, ms. */
 const endMs = 1_000;
 /** What a child may leave unread before heartbeats for it are dropped, bytes. */
@@ -13,6 +11,8 @@ const setpriv = '/usr/bin/setpriv';
 
 export interface ChildDeps {
   log: Log;
+  /** It hangs when its stdin takes nothing for so long, ms. */
+  stallMs: number;
   /** It ended; `again`: with a failure, so it should be started anew. */
   onEnd: (again: boolean) => void;
 }
@@ -24,6 +24,7 @@ export interface ChildDeps {
 export class Child {
   readonly #path: string;
   readonly #log: Log;
+  readonly #stallMs: number;
   readonly #process: ChildProcess;
   readonly #stdin: Writable;
   readonly #ended: Promise<void>;
@@ -36,6 +37,7 @@ export class Child {
   constructor(path: string, deps: ChildDeps) {
     this.#path = path;
     this.#log = deps.log;
+    this.#stallMs = deps.stallMs;
     const [file, args] = existsSync(setpriv) ? [setpriv, ['--pdeathsig', 'KILL', '--', path]] : [path, []];
     const child = spawn(file, args, { detached: true, stdio: ['pipe', 'ignore', 'pipe'], env: environment });
     this.#process = child;
@@ -109,7 +111,7 @@ export class Child {
     this.#stall ??= setTimeout(() => {
       this.#log.warn('json-plugin-process-hangs', { path: this.#path });
       this.#kill('SIGKILL');
-    }, stallMs);
+    }, this.#stallMs);
   }
 
   /** Something was read. */

@@ -8,19 +8,29 @@ import { oneByOne, type Plugin, type PluginDeps } from './plugin';
 export interface JsonOptions {
   /** Absolute path with `*` and `?`. */
   glob: string;
+  /** The real one unless given, ms. */
+  timing?: JsonTiming;
 }
 
-const rescanMs = 60_000;
-const restartMs = 1_000;
+export interface JsonTiming {
+  /** Between two looks for new executables. */
+  rescan: number;
+  /** Between a failure and the next start. */
+  restart: number;
+  /** A process whose stdin takes nothing for so long hangs. */
+  stall: number;
+}
+
+const usualTiming: JsonTiming = { rescan: 60_000, restart: 1_000, stall: 10_000 };
 
 /**
  * Runs every executable that the glob finds and writes each event as a line of JSON to the stdin of all. One that fails is started again
- * after a second; one that ends with success is not. An alert is delivered
- * when each of them has it in its pipe; one that is about to be started again gets it then.
+ * after a second; one that ends with success is not. An alert is delivered when each of them has it in its pipe; one that is about to be
+ * started again gets it then.
  * cloudfoundry/bosh src/bosh-monitor/lib/bosh/monitor/plugins/json.rb.
  */
 export function createJson(key: string, options: JsonOptions, { log }: PluginDeps): Plugin {
-  const processes = new JsonProcesses(options.glob, log.scope({ plugin: key }));
+  const processes = new JsonProcesses(options.glob, options.timing ?? usualTiming, log.scope({ plugin: key }));
   return {
     key,
     start: () => processes.start(),
@@ -32,6 +42,7 @@ export function createJson(key: string, options: JsonOptions, { log }: PluginDep
 
 class JsonProcesses {
   readonly #glob: string;
+  readonly #timing: JsonTiming;
   readonly #log: Log;
   /** By path; those that ended with success stay, so that they are not started again. */
   readonly #children = new Map<string, Child>();
@@ -41,8 +52,9 @@ class JsonProcesses {
   #ready: Promise<void> = Promise.resolve();
   #stopped = false;
 
-  constructor(glob: string, log: Log) {
+  constructor(glob: string, timing: JsonTiming, log: Log) {
     this.#glob = glob;
+    this.#timing = timing;
     this.#log = log;
   }
 
@@ -84,7 +96,7 @@ class JsonProcesses {
     } catch (error) {
       this.#log.warn('json-plugin-scan-failed', { glob: this.#glob, error });
     }
-    this.#after(rescanMs, () => {
+    this.#after(this.#timing.rescan, () => {
       this.#ready = this.#scan();
     });
   }
@@ -93,9 +105,9 @@ class JsonProcesses {
     if (this.#stopped) return;
     this.#log.info('json-plugin-process-started', { path });
     const onEnd = (again: boolean) => {
-      if (again) this.#after(restartMs, () => void this.#runAgain(path));
+      if (again) this.#after(this.#timing.restart, () => void this.#runAgain(path));
     };
-    this.#children.set(path, new Child(path, { log: this.#log, onEnd }));
+    this.#children.set(path, new Child(path, { log: this.#log, stallMs: this.#timing.stall, onEnd }));
   }
 
   async #runAgain(path: string): Promise<void> {
