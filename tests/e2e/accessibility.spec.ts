@@ -1,12 +1,4 @@
-import { AxeBuilder } from '@axe-core/playwright';
-import type { Page } from '@playwright/test';
-import { expect, test } from './console';
-
-/** What WCAG 2.2 AA forbids and the page has, as lines. */
-async function problems(page: Page): Promise<string[]> {
-  const { violations } = await new AxeBuilder({ page }).withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']).analyze();
-  return violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.target.join(' ')).join(', ')}`);
-}
+import { expect, problems, test } from './console';
 
 const pages = [
   { path: '/console', ready: 'Needs attention' },
@@ -15,7 +7,14 @@ const pages = [
   { path: '/console/tasks', ready: 'create release' },
   { path: '/console/tasks/1', ready: 'Task 1' },
   { path: '/console/tasks/1?stream=debug', ready: 'Task 1' },
+  { path: '/console/health', ready: 'Every agent beats' },
+  { path: '/console/health?incidents=ended&all=yes', ready: 'hello' },
+  { path: '/console/agents', ready: 'nats-1' },
+  { path: '/console/agents?status=failing', ready: 'No such agent' },
+  { path: '/console/schedule', ready: 'ScheduledTasksCleanup' },
+  { path: '/console/schedule?entry=ScheduledEventsCleanup', ready: 'Outcome' },
   { path: '/console/cluster', ready: 'reaper' },
+  { path: '/console/cluster?component=health-monitor', ready: 'Why it ended' },
   { path: '/console/releases', ready: 'hello' },
   { path: '/console/stemcells', ready: 'local-linux' },
   { path: '/console/configs', ready: 'networks' },

@@ -23,7 +23,7 @@ test('the palette goes anywhere and gives the focus back', async ({ page }) => {
 test('g and a letter lead to the pages; ? lists the keys', async ({ page }) => {
   await page.goto('/console');
   await expect(page.getByRole('region', { name: 'Needs attention' })).toBeVisible();
-  for (const [key, path] of [['d', '/deployments'], ['t', '/tasks'], ['c', '/cluster'], ['r', '/releases'], ['o', '']] as const) {
+  for (const [key, path] of [['d', '/deployments'], ['t', '/tasks'], ['c', '/cluster'], ['r', '/releases'], ['h', '/health'], ['a', '/agents'], ['e', '/schedule'], ['o', '']] as const) {
     await page.keyboard.press('g');
     await page.keyboard.press(key);
     await expect(page).toHaveURL(new RegExp(`/console${path}$`));

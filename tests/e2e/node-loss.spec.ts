@@ -1,10 +1,4 @@
-import { expect, startDeploy, strip, test, type System } from './console';
-
-function killNode(system: System, name: string): void {
-  const entry = system.processes().find((one) => one.role === 'node' && one.name === name);
-  if (!entry) throw new Error(`node ${name} does not run`);
-  process.kill(entry.pid, 'SIGKILL');
-}
+import { expect, killNode, startDeploy, strip, test } from './console';
 
 test('a page lives on when the node that serves it is killed, and so does the deploy that it shows', async ({ page, system }) => {
   test.setTimeout(180_000);

@@ -27,7 +27,7 @@ export function ScheduleActions({ schedule }: { schedule: Schedule }) {
   return (
     <span className="flex items-center justify-end gap-1">
       <span role="status" className="whitespace-nowrap text-soft">
-        {run.data && <>started <Link className="link tabular-nums" href={`/console/tasks/${run.data.taskId}`}>{run.data.taskId}</Link></>}
+        {run.data && <>started <Link className="link in-text tabular-nums" href={`/console/tasks/${run.data.taskId}`}>{run.data.taskId}</Link></>}
       </span>
       <button type="button" className="button quiet" disabled={whyNoRun !== undefined} title={whyNoRun ?? `Run ${name} now`} onClick={() => setAsking('run')}>
         <Play aria-hidden size={14} />
