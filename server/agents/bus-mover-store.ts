@@ -40,14 +40,20 @@ const locked: SQL = sql`EXISTS (
   SELECT 1 FROM locks l JOIN tasks t ON t.id = l.task_id WHERE l.name = 'lock:deployment:' || d.name AND t.state IN ('queued', 'processing', 'cancelling'))`;
 
 /**
- * Agents to be told now, those that wait longest first: their time has come, or they made a new connection since they were tried.
- * Those at work for a deploy are left out: they would lose what they are doing.
+ * Agents to be told now: their time has come, or they made a new connection since they were tried. Those that were never tried, or are back, come
+ * before those that were away, and then whoever waits longest.
+ * Those at work for a deploy are left out: they would lose what they are doing; and all but the first while it is not back (see `claimSend`).
  */
 export async function listDueAgents(db: Db, query: { caSha1: string; except: readonly string[]; limit: number }): Promise<DueAgent[]> {
   const { rows } = await db.execute<{ move_id: number; agent_id: string; urls: string[]; name: string | null; cid: string | null; permanent: boolean }>(sql`
+    WITH moves AS MATERIALIZED (
+      SELECT m.id, m.urls,
+        EXISTS (SELECT 1 FROM bus_move_agents o WHERE o.move_id = m.id AND o.state = 'told') AS proven,
+        (SELECT o.agent_id FROM bus_move_agents o WHERE o.move_id = m.id AND o.state = 'pending' AND o.sent_at IS NOT NULL LIMIT 1) AS first
+      FROM bus_moves m WHERE m.finished_at IS NULL AND m.superseded_by IS NULL AND m.ca_sha1 = ${query.caSha1})
     SELECT a.move_id, a.agent_id, m.urls, v.cid, v.permanent_nats_credentials AS permanent, i.job || '/' || i.uuid || ' (' || i.index || ')' AS name
     FROM bus_move_agents a
-    JOIN bus_moves m ON m.id = a.move_id AND m.superseded_by IS NULL AND m.ca_sha1 = ${query.caSha1}
+    JOIN moves m ON m.id = a.move_id AND (m.proven OR m.first IS NULL OR m.first = a.agent_id)
     JOIN vms v ON v.agent_id = a.agent_id
     LEFT JOIN instances i ON i.id = v.instance_id
     LEFT JOIN deployments d ON d.id = i.deployment_id
@@ -55,7 +61,7 @@ export async function listDueAgents(db: Db, query: { caSha1: string; except: rea
     WHERE a.state = 'pending' AND (a.next_attempt_at <= now() OR p.since > a.updated_at)
       AND NOT coalesce(i.compilation, false) AND NOT ${locked}
       AND a.agent_id <> ALL (${sql.param([...query.except])}::uuid[])
-    ORDER BY a.next_attempt_at LIMIT ${query.limit}`);
+    ORDER BY a.attempts = 0 OR coalesce(p.since > a.updated_at, false) DESC, a.next_attempt_at LIMIT ${query.limit}`);
   return rows.map((row) => ({
     moveId: row.move_id, agentId: row.agent_id, urls: row.urls, name: row.name ?? `VM of agent ${row.agent_id}`, cid: row.cid ?? undefined, permanent: row.permanent,
   }));

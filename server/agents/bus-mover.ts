@@ -1,5 +1,5 @@
 import type { Database, Tx } from '../../db/client';
-import { abortReason } from '../core/clock';
+import { abortReason, sleep } from '../core/clock';
 import type { Log } from '../core/log';
 import type { AgentCertificate } from '../nats/credentials';
 import { callerWithoutTask, type AgentCaller, type Agents } from './agent';
@@ -23,6 +23,7 @@ interface Duty {
   readonly signal: AbortSignal;
   readonly log: Log;
   holds(): boolean;
+  progress(): void;
   write<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
 }
 
@@ -59,6 +60,9 @@ interface Round {
 }
 
 const tidyMs = 2_000;
+/** Agents chosen at a time, and how long one round waits for one of them to be done with. */
+const batch = 512;
+const longestWaitMs = 500;
 
 /** The component `bus-mover`. */
 export function createBusMover(deps: BusMoverDeps) {
@@ -70,18 +74,25 @@ export function createBusMover(deps: BusMoverDeps) {
     intervalMs: 500,
     async tick(ctx: Duty): Promise<void> {
       if (round.epoch !== ctx.epoch) round = newRound(ctx.epoch);
+      const current = round;
       if (!(await hasUnfinishedMoves(deps.db))) return;
-      if (performance.now() >= round.tidyAt) {
-        round.tidyAt = performance.now() + tidyMs;
+      if (performance.now() >= current.tidyAt) {
+        current.tidyAt = performance.now() + tidyMs;
         logFinished(ctx, await ctx.write((tx) => tidyMoves(tx, { caSha1: deps.caSha1, problem })));
       }
-      const free = limits.atATime - round.underWay.size;
-      if (free === 0 || !deps.isConnected()) return;
-      for (const agent of await listDueAgents(deps.db, { caSha1: deps.caSha1, except: [...round.underWay.keys()], limit: free })) begin(ctx, round, agent);
+      if (!deps.isConnected()) return;
+      const due = await listDueAgents(deps.db, { caSha1: deps.caSha1, except: [...current.underWay.keys()], limit: batch });
+      for (const agent of due) {
+        // Absent agents are done with in no time; those that restart take seconds: then the next round goes on.
+        if (current.underWay.size >= limits.atATime) await Promise.race([...current.underWay.values(), sleep(longestWaitMs)]);
+        if (current.underWay.size >= limits.atATime || ctx.signal.aborted) return;
+        ctx.progress();
+        begin(ctx, current, agent);
+      }
     },
   };
 
-  /** Works on one agent in the background; the next rounds fill the places that become free. */
+  /** Works on one agent in the background. */
   function begin(ctx: Duty, { underWay, certificates }: Round, agent: DueAgent): void {
     const work = tell({ ctx, deps, limits, certificates }, agent)
       .catch((error: unknown) => {
