@@ -54,6 +54,8 @@ interface Reign {
   comparedWith: number;
   refusedUntil: Map<string, number>;
   resurrectedAt: number;
+  /** The deployment at which the last look ended before it was through. */
+  resurrectedUpTo: string | undefined;
   loggedAt: number;
   prunedAt: number;
 }
@@ -90,7 +92,7 @@ async function begin(ctx: ComponentContext, deps: HealthMonitorDeps): Promise<Re
   prober?.start(ctx.signal);
   return {
     epoch: ctx.epoch, since, open, prober, vitals: createVitalsWriter(deps.listener.vitals), comparedWith: 0, refusedUntil: new Map(),
-    resurrectedAt: Number.NEGATIVE_INFINITY, loggedAt: since, prunedAt: since,
+    resurrectedAt: Number.NEGATIVE_INFINITY, resurrectedUpTo: undefined, loggedAt: since, prunedAt: since,
   };
 }
 
@@ -175,12 +177,13 @@ async function selectFresh({ db, clock }: HealthMonitorDeps, { open, refusedUnti
 async function resurrectDue(ctx: ComponentContext, { db, settings, clock }: HealthMonitorDeps, reign: Reign): Promise<void> {
   const { resurrector } = settings;
   const now = clock.monotonic();
-  if (!resurrector.enabled || now - reign.resurrectedAt < resurrectEveryMs) return;
+  if (!resurrector.enabled || (reign.resurrectedUpTo === undefined && now - reign.resurrectedAt < resurrectEveryMs)) return;
   if (![...reign.open.values()].some(({ kind }) => isDownKind(kind))) return;
   reign.resurrectedAt = now;
-  await resurrect(ctx, db, {
+  const options = {
     minimumDownJobs: resurrector.minimum_down_jobs, percentThreshold: resurrector.percent_threshold, timeThreshold: resurrector.time_threshold, fixStateful: resurrector.auto_fix_stateful_nodes,
-  });
+  };
+  reign.resurrectedUpTo = await resurrect(ctx, db, { options, after: reign.resurrectedUpTo, now: () => clock.monotonic() });
 }
 
 async function keepHouse(ctx: ComponentContext, { listener, settings, clock }: HealthMonitorDeps, reign: Reign): Promise<void> {

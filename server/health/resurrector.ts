@@ -21,22 +21,30 @@ export interface ResurrectorOptions extends MeltdownLimits {
 
 /** Deployments looked at at a time. */
 const concurrency = 4;
+/** A round ends after this time, so that judging goes on, ms; the next one begins where it ended. */
+const roundMs = 2_000;
 
 /**
  * Has the VMs of open incidents looked at: one `scan and fix` task per incident, unless too much is down or operators do not want it.
  * Decision, task, alerts and marks of one deployment are one transaction under the lease: whatever dies when, there is one task or
- * none, and whoever acts next sees which.
+ * none, and whoever acts next sees which. `after` is what the last round returned: the deployment at which it ended, undefined when it
+ * was through.
  */
-export async function resurrect(ctx: ComponentContext, db: Database, options: ResurrectorOptions): Promise<void> {
+export async function resurrect(ctx: ComponentContext, db: Database, input: { options: ResurrectorOptions; after: string | undefined; now: () => number }): Promise<string | undefined> {
   const due = await listDueDeployments(db);
-  if (due.length === 0 || (await isResurrectionPaused(db))) return;
+  if (due.length === 0 || (await isResurrectionPaused(db))) return undefined;
   const rules = await readRules(db, ctx.log);
-  await mapPool(due, concurrency, async (deployment) => {
-    if (!ctx.holds()) return;
+  const { options, after = '', now } = input;
+  const deadline = now() + roundMs;
+  let endedAt: string | undefined;
+  await mapPool([...due.filter((name) => name > after), ...due.filter((name) => name <= after)], concurrency, async (deployment) => {
+    if (!ctx.holds() || endedAt !== undefined) return;
     // What goes wrong with one deployment must not keep the others down.
     await ctx.write((tx) => treat(tx, { deployment, rules, options })).catch((error: unknown) => ctx.log.warn('resurrection-failed', { deployment, error }));
     ctx.progress();
+    if (now() > deadline) endedAt ??= deployment;
   });
+  return endedAt;
 }
 
 async function readRules(db: Database, log: Log): Promise<ResurrectionRule[]> {

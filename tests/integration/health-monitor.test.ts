@@ -199,12 +199,12 @@ describe('nobody is judged', () => {
   });
 
   it.each([
-    ['this process was paused', (hm: MonitorNode) => hm.clock.advance(59_000)],
-    ['the bus was connected anew', (hm: MonitorNode) => (hm.pass(59), hm.bus.reconnect())],
+    ['this process was paused', async (hm: MonitorNode, ctx: Tenure) => (hm.clock.advance(59_000), ctx)],
+    ['the bus was connected anew', async (hm: MonitorNode, ctx: Tenure) => (hm.pass(59), hm.bus.reconnect(), ctx)],
     ['another node held the lease', async (hm: MonitorNode) => (hm.pass(59), lease())],
   ])('for a whole timeout after %s', async (_, interrupt) => {
     const { ids, hm, ctx } = await scene(1);
-    const acting = (await interrupt(hm)) ?? ctx;
+    const acting = await interrupt(hm, ctx);
     await hm.monitor.tick(acting);
     hm.pass(59);
     await hm.monitor.tick(acting);
