@@ -10,6 +10,10 @@ import type { Alert } from './alert';
 
 /** Alerts that get their deliveries in one go. */
 const dispatchBatch = 500;
+/** Of so many of the oldest alerts those are removed that may be. */
+const removedAtOnce = 2_000;
+/** Of so many of the newest alerts it is counted what became of them. */
+const counted = 10_000;
 
 /** What there is to do: whether alerts without deliveries wait, and plugins with deliveries that are due. */
 export async function findWork(db: Db): Promise<{ undispatched: boolean; due: string[] }> {
@@ -107,9 +111,8 @@ export async function tidyDeliveries(tx: Tx, { plugins, giveUpMs, keepMs }: { pl
       AND a.stored_at < now() - make_interval(secs => ${giveUpMs / 1_000})`);
   await tx.execute(sql`
     DELETE FROM alerts WHERE seq IN (
-      SELECT seq FROM alerts a WHERE a.dispatched AND a.stored_at < now() - make_interval(secs => ${keepMs / 1_000})
-        AND NOT EXISTS (SELECT FROM alert_deliveries d WHERE d.alert_seq = a.seq AND d.delivered_at IS NULL AND d.given_up_at IS NULL)
-      ORDER BY seq LIMIT 1000)`);
+      SELECT seq FROM (SELECT * FROM alerts ORDER BY seq LIMIT ${removedAtOnce}) a WHERE a.dispatched AND a.stored_at < now() - make_interval(secs => ${keepMs / 1_000})
+        AND NOT EXISTS (SELECT FROM alert_deliveries d WHERE d.alert_seq = a.seq AND d.delivered_at IS NULL AND d.given_up_at IS NULL))`);
 }
 
 /** How deliveries to a plugin stand. */
@@ -121,22 +124,27 @@ export interface DeliveryState {
   failing: number;
   /** Age of the oldest pending alert, ms; 0 when there is none. */
   oldestMs: number;
-  /** In the time for which alerts are kept. */
+  /** Of the newest 10,000 alerts. */
   delivered: number;
+  /** Likewise. */
   givenUp: number;
   /** Why an attempt failed, of the oldest pending alert that has one. */
   error: string | undefined;
 }
 
-/** Every plugin that ever got a delivery which is still kept, by name. */
+/** Every plugin that has pending deliveries or had one of the newest alerts, by name. */
 export async function listDeliveryStates(db: Db): Promise<DeliveryState[]> {
   const { rows } = await db.execute<{ plugin: string; pending: number; failing: number; oldest_ms: number; delivered: number; given_up: number; error: string | null }>(sql`
-    SELECT d.plugin, count(*) FILTER (WHERE d.open)::int AS pending, count(*) FILTER (WHERE d.open AND d.attempts > 0)::int AS failing,
-      COALESCE(EXTRACT(EPOCH FROM now() - min(a.stored_at) FILTER (WHERE d.open)) * 1000, 0)::float8 AS oldest_ms,
-      count(d.delivered_at)::int AS delivered, count(*) FILTER (WHERE d.delivered_at IS NULL AND d.given_up_at IS NOT NULL)::int AS given_up,
-      (array_agg(d.error ORDER BY d.alert_seq) FILTER (WHERE d.open AND d.error IS NOT NULL))[1] AS error
-    FROM (SELECT *, delivered_at IS NULL AND given_up_at IS NULL AS open FROM alert_deliveries) d JOIN alerts a ON a.seq = d.alert_seq
-    GROUP BY d.plugin ORDER BY d.plugin`);
+    WITH settled AS (
+      SELECT plugin, count(delivered_at)::int AS delivered, count(*) FILTER (WHERE delivered_at IS NULL AND given_up_at IS NOT NULL)::int AS given_up
+      FROM alert_deliveries WHERE alert_seq > (SELECT max(seq) - ${counted}::bigint FROM alerts) GROUP BY plugin
+    ), open AS (
+      SELECT d.plugin, count(*)::int AS pending, count(*) FILTER (WHERE d.attempts > 0)::int AS failing, (EXTRACT(EPOCH FROM now() - min(a.stored_at)) * 1000)::float8 AS oldest_ms,
+        (array_agg(d.error ORDER BY d.alert_seq) FILTER (WHERE d.error IS NOT NULL))[1] AS error
+      FROM alert_deliveries d JOIN alerts a ON a.seq = d.alert_seq WHERE d.delivered_at IS NULL AND d.given_up_at IS NULL GROUP BY d.plugin
+    )
+    SELECT plugin, COALESCE(pending, 0) AS pending, COALESCE(failing, 0) AS failing, COALESCE(oldest_ms, 0) AS oldest_ms, COALESCE(delivered, 0) AS delivered, COALESCE(given_up, 0) AS given_up, error
+    FROM settled FULL JOIN open USING (plugin) ORDER BY plugin`);
   return rows.map((row) => ({ plugin: row.plugin, pending: row.pending, failing: row.failing, oldestMs: Math.max(0, Math.round(row.oldest_ms)), delivered: row.delivered, givenUp: row.given_up, error: row.error ?? undefined }));
 }
 

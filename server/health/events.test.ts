@@ -58,6 +58,10 @@ describe('a heartbeat', () => {
     expect(heartbeatEvent({ ...agent, [field]: undefined }, {}, 0)).toBeUndefined();
   });
 
+  it('of an agent that only compiles is none either', () => {
+    expect(heartbeatEvent({ ...agent, compilation: true }, {}, 0)).toBeUndefined();
+  });
+
   it('has a text', () => {
     const event = heartbeatEvent(agent, {}, 1_700_000_000_000);
     expect(event && heartbeatText(event)).toBe('Heartbeat from web/uuid-1 (agent_id=agent-1 index=0) @ 2023-11-14 22:13:20 UTC');

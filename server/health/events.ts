@@ -81,7 +81,10 @@ export interface HeartbeatEvent {
 }
 
 /** Whose heartbeat it is, by the records. */
-export type HeartbeatAgent = Pick<AgentView, 'agentId' | 'deployment' | 'teams' | 'group' | 'index' | 'instanceUuid'>;
+export interface HeartbeatAgent extends Pick<AgentView, 'agentId' | 'deployment' | 'teams' | 'group' | 'index' | 'instanceUuid'> {
+  /** It only compiles packages for a deploy. */
+  compilation?: boolean;
+}
 
 /** What of an agent's own message counts; anything in it may be missing. */
 export interface HeartbeatMessage {
@@ -93,7 +96,7 @@ export interface HeartbeatMessage {
 /** The event of a heartbeat heard at `at` (epoch ms); undefined for agents of no instance, of which plugins are not told. */
 export function heartbeatEvent(agent: HeartbeatAgent, message: HeartbeatMessage, at: number): HeartbeatEvent | undefined {
   const { agentId, deployment, group, instanceUuid } = agent;
-  if (deployment === undefined || group === undefined || instanceUuid === undefined) return undefined;
+  if (agent.compilation || deployment === undefined || group === undefined || instanceUuid === undefined) return undefined;
   const timestamp = Math.trunc(at / 1_000);
   const index = agent.index === undefined ? '' : String(agent.index);
   const vitals = hash(message.vitals);

@@ -371,9 +371,9 @@ describe('tidying', () => {
     const { db } = store.connections;
     await storeAlerts('old and done', 'old and pending', 'new');
     await db.transaction((tx) => dispatchAlerts(tx, ['one', 'gone']));
-    await db.execute(sql`UPDATE alerts SET stored_at = now() - interval '40 days' WHERE id LIKE 'old%'`);
+    await db.execute(sql`UPDATE alerts SET stored_at = now() - interval '8 days' WHERE id LIKE 'old%'`);
     await db.execute(sql`UPDATE alert_deliveries SET delivered_at = now() WHERE plugin = 'one' AND alert_seq = (SELECT seq FROM alerts WHERE id = 'old and done')`);
-    await db.transaction((tx) => tidyDeliveries(tx, { plugins: ['one'], giveUpMs: 86_400_000, keepMs: 30 * 86_400_000 }));
+    await db.transaction((tx) => tidyDeliveries(tx, { plugins: ['one'], giveUpMs: 86_400_000, keepMs: 7 * 86_400_000 }));
     const { rows } = await db.execute<{ id: string }>(sql`SELECT id FROM alerts ORDER BY seq`);
     expect(rows.map((row) => row.id)).toEqual(['old and pending', 'new']);
     expect(await stateOf('gone')).toMatchObject({ pending: 1, givenUp: 1 });
