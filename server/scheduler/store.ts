@@ -35,7 +35,7 @@ export async function syncSchedules(tx: Tx, entries: readonly ScheduleEntry[]): 
     const unchanged = row?.schedule === schedule && row.nextSlotAt !== null;
     const lastSlotAt = lastSlots.get(name) ?? row?.lastSlotAt ?? null;
     const nextSlotAt = unchanged ? row.nextSlotAt : (entry.times.next(lastSlotAt !== null && lastSlotAt > now ? lastSlotAt : now) ?? null);
-    const values = { name, command, schedule, params: [params], missed, position, lastSlotAt, nextSlotAt, updatedAt: sql`now()` };
+    const values = { name, command, schedule, params: Object.keys(params).length === 0 ? [] : [params], missed, position, lastSlotAt, nextSlotAt, updatedAt: sql`now()` };
     await tx.insert(schedules).values(values).onConflictDoUpdate({ target: schedules.name, set: values });
   }
   await hint(tx, '');
