@@ -119,7 +119,12 @@ cluster: {
   tls: { ${files}, verify: true, timeout: 10 }
   routes: [${routes.map(quote).join(', ')}]
 }
-${options.open === true ? '' : 'include "users.json"\n'}`;
+${options.open === true ? '' : users(options.directorSubject)}`;
+}
+
+/** The file's users replace the one here, without whom an empty file would let everybody do everything. */
+function users(directorSubject: string): string {
+  return `authorization: { users: [ { user: ${quote(directorSubject)} } ] }\ninclude "users.json"\n`;
 }
 
 function quote(text: string): string {
