@@ -13,12 +13,15 @@ const doubtMs = 300;
 /** So many failures in a row make a server lost. */
 const failuresToLose = 2;
 
-const infoSchema = z.object({ server_name: z.string().optional() });
+/** What a server says of itself; the id is another one after every start. */
+const infoSchema = z.object({ server_name: z.string().optional(), server_id: z.string().optional() });
+type ServerInfo = z.infer<typeof infoSchema>;
 
 interface Watched {
   /** `host:port` */
   address: string;
   name: string | undefined;
+  id: string | undefined;
   failures: number;
   okAt: number;
   lostAt: number | undefined;
@@ -50,7 +53,7 @@ export class ServerProbe {
   constructor(options: ServerProbeOptions) {
     this.#options = options;
     this.#servers = options.urls.map((url) => ({
-      address: addressOf(url), name: undefined, failures: 0, okAt: Number.NEGATIVE_INFINITY, lostAt: undefined, backAt: Number.NEGATIVE_INFINITY, lookingSince: undefined,
+      address: addressOf(url), name: undefined, id: undefined, failures: 0, okAt: Number.NEGATIVE_INFINITY, lostAt: undefined, backAt: Number.NEGATIVE_INFINITY, lookingSince: undefined,
     }));
   }
 
@@ -86,9 +89,7 @@ export class ServerProbe {
       const startedAt = clock.monotonic();
       server.lookingSince = startedAt;
       try {
-        const name = await readServerName(server.address, signal);
-        server.name = name ?? server.name;
-        this.#succeed(server, startedAt);
+        this.#succeed(server, startedAt, await readInfo(server.address, signal));
       } catch (error) {
         if (!signal.aborted) this.#fail(server, error);
       }
@@ -97,10 +98,14 @@ export class ServerProbe {
     }
   }
 
-  #succeed(server: Watched, startedAt: number): void {
+  #succeed(server: Watched, startedAt: number, info: ServerInfo): void {
+    // A restart may be over before it is noticed as a loss; its clients had to connect again all the same.
+    const restarted = server.id !== undefined && info.server_id !== undefined && server.id !== info.server_id;
     server.failures = 0;
     server.okAt = startedAt;
-    if (server.lostAt === undefined) return;
+    server.name = info.server_name ?? server.name;
+    server.id = info.server_id ?? server.id;
+    if (server.lostAt === undefined && !restarted) return;
     server.lostAt = undefined;
     server.backAt = this.#options.clock.monotonic();
     this.#options.log.info('nats-server-back', { server: server.name ?? server.address });
@@ -127,8 +132,8 @@ function stateOf({ failures, okAt, lostAt, backAt, lookingSince }: Watched, now:
   return { healthy: failures === 0 && !waiting, okAt, lostAt, backAt };
 }
 
-/** The name that a server gives itself, undefined for none. Rejects when it cannot be reached or says nothing in time. */
-function readServerName(address: string, signal: AbortSignal): Promise<string | undefined> {
+/** The first line of a server. Rejects when it cannot be reached or says nothing in time. */
+function readInfo(address: string, signal: AbortSignal): Promise<ServerInfo> {
   return new Promise((resolve, reject) => {
     const { hostname, port } = new URL(`nats://${address}`);
     const socket = connect({ host: hostname.replace(/^\[(.*)\]$/, '$1'), port: Number(port) });
@@ -145,7 +150,7 @@ function readServerName(address: string, signal: AbortSignal): Promise<string | 
     socket.on('data', (chunk) => {
       text += chunk.toString('utf8');
       const end = text.indexOf('\r\n');
-      if (end >= 0) settle(() => resolve(nameIn(text.slice(0, end))));
+      if (end >= 0) settle(() => resolve(infoIn(text.slice(0, end))));
       else if (text.length > 65_536) settle(() => reject(new Error('it speaks, but not as a NATS server')));
     });
     socket.once('error', (error) => settle(() => reject(error)));
@@ -153,11 +158,11 @@ function readServerName(address: string, signal: AbortSignal): Promise<string | 
   });
 }
 
-function nameIn(line: string): string | undefined {
-  if (!line.startsWith('INFO ')) return undefined;
+function infoIn(line: string): ServerInfo {
+  if (!line.startsWith('INFO ')) return {};
   try {
-    return infoSchema.parse(JSON.parse(line.slice(5))).server_name;
+    return infoSchema.parse(JSON.parse(line.slice(5)));
   } catch {
-    return undefined;
+    return {};
   }
 }

@@ -100,6 +100,11 @@ describe('a node on a real bus', () => {
     await Promise.all([own.process.start(), nats.servers[2]?.process.start()]);
     await until(() => bus.isConnected() && listener.scene().grace > grace && listener.scene().anywhere.healthy);
     expect(listener.scene().servers.get('nats-3')?.backAt).toBeGreaterThan(grace);
+
+    const restarted = performance.now();
+    await other.process.stop();
+    await other.process.start();
+    await until(() => (listener.scene().servers.get('nats-2')?.backAt ?? 0) > restarted);
   }, 60_000);
 });
 
