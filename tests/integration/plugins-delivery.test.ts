@@ -93,7 +93,6 @@ async function act(name: string, plugins: () => Plugin[], over: Partial<Delivery
       node.node.setState('draining');
       await node.heart.beat();
       await node.runner.stop();
-      await delivery.settled();
     },
   };
 }

@@ -1,4 +1,5 @@
-import type { Component } from '../../cluster/component';
+import type { Component, ComponentContext } from '../../cluster/component';
+import { sleep } from '../../core/clock';
 import type { DeliveryTiming } from './courier';
 import { DeliveryTerm, type DeliveryTermDeps } from './delivery-term';
 import type { Plugin } from './plugin';
@@ -14,40 +15,44 @@ export interface AlertDeliveryDeps extends Omit<DeliveryTermDeps, 'timing'> {
 export interface AlertDelivery extends Component {
   /** What this node did for each plugin since its process began; empty before it acted for the first time. */
   pluginStats(): PluginStats[];
-  /** Resolves when calls that were under way when the lease went have ended (2 s at most) and the plugins are stopped. */
-  settled(): Promise<void>;
 }
 
-const intervalMs = 500;
+const roundMs = 500;
 const deliveryTiming: DeliveryTiming = { callTimeoutMs: 30_000, claimMs: 40_000, graceMs: 2_000, retry: { firstMs: 1_000, longestMs: 300_000, giveUpMs: 86_400_000 } };
 
 /**
  * The duty that brings stored alerts to every plugin, at least once each, and heartbeats, best effort. Its rounds only make and find
  * deliveries: each plugin has a courier of its own, so that one which hangs or fails keeps nobody waiting.
+ *
+ * The wait between two rounds is a part of the tick: so whoever takes the duty from this node waits until calls that are under way have
+ * ended and the plugins are stopped (as long as it waits for any tick).
  */
 export function createAlertDelivery({ createPlugins, timing = deliveryTiming, ...deps }: AlertDeliveryDeps): AlertDelivery {
   const stats = new Map<string, PluginStats>();
-  const ending = new Set<Promise<void>>();
-  let term: DeliveryTerm | undefined;
+  let current: { term: DeliveryTerm; ended: Promise<void> } | undefined;
+  const begin = (ctx: ComponentContext) => {
+    const term = new DeliveryTerm(ctx, { ...deps, timing, plugins: createPlugins(), stats });
+    return { term, ended: aborted(ctx.signal).then(() => term.end()) };
+  };
   return {
     name: 'alert-delivery',
-    intervalMs,
+    intervalMs: 0,
     tick: async (ctx) => {
-      if (term?.epoch !== ctx.epoch) {
-        const begun = new DeliveryTerm(ctx, { ...deps, timing, plugins: createPlugins(), stats });
-        term = begun;
-        const end = () => {
-          const ended = begun.end().finally(() => ending.delete(ended));
-          ending.add(ended);
-        };
-        if (ctx.signal.aborted) end();
-        else ctx.signal.addEventListener('abort', end, { once: true });
+      try {
+        if (current?.term.epoch !== ctx.epoch) current = begin(ctx);
+        await current.term.round();
+      } finally {
+        await sleep(roundMs, ctx.signal).catch(() => undefined);
+        if (ctx.signal.aborted) await current?.ended;
       }
-      await term.round();
     },
     pluginStats: () => [...stats.values()].map((one) => ({ ...one })),
-    settled: async () => {
-      await Promise.all(ending);
-    },
   };
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
 }

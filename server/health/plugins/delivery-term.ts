@@ -24,7 +24,7 @@ export interface DeliveryTermDeps {
 
 const tidyMs = 60_000;
 /** How long alerts are kept, ms. */
-const keepMs = 7 * 86_400_000;
+const keepMs = 30 * 86_400_000;
 /** How long a plugin may take to start or stop, ms. */
 const stopMs = 2_000;
 /** How long the notes of calls that were under way may take, ms. */
