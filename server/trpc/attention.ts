@@ -62,7 +62,7 @@ function incidents({ incidents: open, resurrectionPaused }: MonitoringState, now
     const filter = one.deployment === undefined ? '' : `?deployment=${encodeURIComponent(one.deployment)}`;
     return {
       key: `incident-${one.deployment ?? ''}-${one.kind}`, severity: words.managed ? 'failed' : 'look', title: `${one.deployment === undefined ? '' : `${one.deployment}: `}${one.count} ${one.count === 1 ? words.one : words.many}`,
-      cause: `${words.means}${one.count === 1 ? '' : '; the first'} for ${seconds(now.getTime() - one.since.getTime())}.${words.managed && resurrectionPaused ? ' Resurrection is off: nothing is recreated.' : ''}`,
+      cause: `${words.means}. ${one.count === 1 ? 'Open' : 'The first is open'} for ${seconds(now.getTime() - one.since.getTime())}.${words.managed && resurrectionPaused ? ' Resurrection is off: nothing is recreated.' : ''}`,
       action: { label: 'Open health', href: `/console/health${filter}` },
     };
   });

@@ -17,7 +17,7 @@ export function ShortId({ id }: { id: string }) {
     setTimeout(() => setCopied(false), 1_200);
   };
   return (
-    <button type="button" title={`${id} – copy`} onClick={() => void copy()} className="mono group inline-flex items-center gap-1 rounded-[3px] hover:text-accent">
+    <button type="button" title={`${id} – copy`} onClick={() => void copy()} className="mono group inline-flex whitespace-nowrap items-center gap-1 rounded-[3px] hover:text-accent">
       {shortenId(id)}
       {copied ? <Check aria-hidden size={11} className="text-ok" /> : <Copy aria-hidden size={11} className="opacity-0 group-hover:opacity-100 group-focus-visible:opacity-100" />}
       <span className="sr-only" aria-live="polite">{copied ? 'copied' : 'copy'}</span>

@@ -48,7 +48,7 @@ export function ServerMatrix({ summary }: { summary: Summary }) {
             {summary.servers.map((server) => (
               <tr key={server.name}>
                 <th scope="row">{server.name === noServer ? <span className="font-normal text-soft">not known</span> : server.name}</th>
-                <td>{server.state ? <Status look={serverLooks[server.state]} /> : <span className="text-faint">{server.name === noServer ? 'no path recorded yet' : 'gone'}</span>}</td>
+                <td>{server.state ? <Status look={serverLooks[server.state]} /> : <span className="whitespace-nowrap text-faint">{server.name === noServer ? 'no path recorded yet' : 'gone'}</span>}</td>
                 <td><Share server={server} statuses={statuses} most={most} /></td>
                 {statuses.map((status) => (
                   <td key={status} className="num">

@@ -20,11 +20,11 @@ export function ScheduleTable({ schedules }: { schedules: Schedule[] }) {
   const open = get('entry');
   const toggle = (name: string) => set({ entry: open === name ? undefined : name });
   return (
-    <table className="table min-w-[980px]">
+    <table className="table min-w-[720px] md:min-w-[980px]">
       <thead>
         <tr>
           <th scope="col">Entry</th>
-          <th scope="col">When</th>
+          <th scope="col" className="max-md:hidden">When</th>
           <th scope="col">Last run</th>
           <th scope="col">Next</th>
           <th scope="col">Recent</th>
@@ -42,7 +42,7 @@ export function ScheduleTable({ schedules }: { schedules: Schedule[] }) {
                 </button>
                 {one.command !== one.name && <span className="ml-[19px] block text-faint">{one.command}</span>}
               </td>
-              <td><When schedule={one} /></td>
+              <td className="max-md:hidden"><When schedule={one} /></td>
               <td>{one.absent === undefined ? <LastRun schedule={one} /> : <span className="text-faint">nothing to do: {one.absent}</span>}</td>
               <td>{one.paused ? <span className="text-look">paused</span> : one.nextSlotAt ? <Until at={one.nextSlotAt} /> : <span className="text-faint">not planned</span>}</td>
               <td><Strip slots={one.slots} /></td>

@@ -3,6 +3,7 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import Link from 'next/link';
 import { useTRPC, type Schedule, type Slot } from '../../_ui/api';
+import { describeCron } from '../../_ui/cron';
 import { Loaded, SkeletonRows } from '../../_ui/states';
 import { Status } from '../../_ui/status';
 import { Ago, formatDuration, formatExact } from '../../_ui/time';
@@ -18,6 +19,7 @@ export function SlotHistory({ schedule }: { schedule: Schedule }) {
   return (
     <div className="px-4 py-3 pl-[35px]">
       <p className="mb-2 text-soft">
+        <span className="md:hidden">Due {describeCron(schedule.schedule) ?? schedule.schedule}. </span>
         {missedWords[schedule.missed]} {params.length > 0 && <>Parameters: <code className="mono">{params.join(' ')}</code></>}
       </p>
       <Loaded query={query} skeleton={<SkeletonRows rows={3} />}>{(slots) => (slots.length === 0 ? <p className="text-faint">It has not been due yet.</p> : <Slots slots={slots} name={schedule.name} />)}</Loaded>
