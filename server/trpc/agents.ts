@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { code, DirectorError } from '../core/errors';
-import { agentStatus, countStatuses, filterAgents, noServer, pageOf, type KnownAgent } from './agent-book';
+import type { AgentView } from '../health/fleet-view';
+import { agentStatus, countStatuses, filterAgents, noServer, pageOf, serverOf, type AgentBook } from './agent-book';
 import { router, teamProcedure } from './trpc';
 import { namedVitals, vitalValues } from './vitals';
 
@@ -26,17 +27,18 @@ const agentView = z.object({
   dnsVersion: z.int().optional(),
 });
 
-function toView(agent: KnownAgent): z.infer<typeof agentView> {
+function toView(book: AgentBook, agent: AgentView): z.infer<typeof agentView> {
+  const path = book.paths.get(agent.agentId);
   return {
     agentId: agent.agentId, status: agent.status, deployment: agent.deployment, group: agent.group, index: agent.index, instanceUuid: agent.instanceUuid, az: agent.az, cid: agent.cid,
-    heardAt: new Date(agent.updatedAt), jobState: agent.jobState, processes: agent.processes, server: agent.server, serverSince: agent.serverSince, dnsVersion: agent.dnsVersion,
+    heardAt: new Date(agent.updatedAt), jobState: agent.jobState, processes: agent.processes, server: path?.server, serverSince: path?.since, dnsVersion: book.dnsVersions.get(agent.agentId),
   };
 }
 
-function groupByServer(agents: readonly KnownAgent[]): Map<string, KnownAgent[]> {
-  const groups = new Map<string, KnownAgent[]>();
+function groupByServer(book: AgentBook, agents: readonly AgentView[]): Map<string, AgentView[]> {
+  const groups = new Map<string, AgentView[]>();
   for (const agent of agents) {
-    const server = agent.server ?? noServer;
+    const server = serverOf(book, agent);
     const group = groups.get(server);
     if (group) group.push(agent);
     else groups.set(server, [agent]);
@@ -62,8 +64,8 @@ export const agentsRouter = router({
     )
     .query(async ({ ctx }) => {
       const [overview, book, dns] = await Promise.all([ctx.shared.overview(), ctx.shared.agents(), ctx.may.teams ? undefined : ctx.shared.dns()]);
-      const mine = filterAgents(book.agents, { teams: ctx.may.teams });
-      const byServer = groupByServer(mine);
+      const mine = filterAgents(book, { teams: ctx.may.teams });
+      const byServer = groupByServer(book, mine);
       const known = overview.nats.map((server) => server.name);
       const others = [...byServer.keys()].filter((name) => !known.includes(name)).toSorted((a, b) => Number(a === noServer) - Number(b === noServer) || a.localeCompare(b));
       return {
@@ -92,19 +94,18 @@ export const agentsRouter = router({
     .output(z.object({ at: z.date(), total: z.int(), agents: z.array(agentView), next: z.string().optional() }))
     .query(async ({ ctx, input }) => {
       const [{ at }, book] = await Promise.all([ctx.shared.overview(), ctx.shared.agents()]);
-      const found = filterAgents(book.agents, { ...input, teams: ctx.may.teams });
+      const found = filterAgents(book, { ...input, teams: ctx.may.teams });
       const { page, next } = pageOf(found, input.after, input.limit);
-      return { at, total: found.length, agents: page.map(toView), next };
+      return { at, total: found.length, agents: page.map((agent) => toView(book, agent)), next };
     }),
 
   get: teamProcedure
     .input(z.object({ agentId: z.string().min(1) }))
     .output(agentView.extend({ discoveredAt: z.date(), vitals: vitalValues.optional() }))
     .query(async ({ ctx, input }) => {
-      const { agents } = await ctx.shared.agents();
-      const found = agents.find((agent) => agent.agentId === input.agentId);
+      const found = ctx.deps.fleet.find(input.agentId);
       if (!found) throw new DirectorError(code.generic, `Node ${ctx.deps.node.name} has not heard of an agent '${input.agentId}'`, { status: 404 });
       ctx.may.require('dep:read', found.teams);
-      return { ...toView(found), discoveredAt: new Date(found.discoveredAt), vitals: found.vitals && namedVitals(found.vitals) };
+      return { ...toView(await ctx.shared.agents(), found), discoveredAt: new Date(found.discoveredAt), vitals: found.vitals && namedVitals(found.vitals) };
     }),
 });

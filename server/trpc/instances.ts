@@ -35,11 +35,13 @@ export const instancesRouter = router({
       if (!owner) return refuse(code.instanceNotFound, `Instance '${input.uuid}' doesn't exist`);
       ctx.may.require('dep:read', owner.teams);
       const [{ now, slots }, book] = await Promise.all([listVitals(db, input.uuid, input.hours), ctx.shared.agents()]);
-      const agent = book.agents.find((one) => one.agentId === owner.agentId);
+      const { agentId } = owner;
+      const agent = agentId === undefined ? undefined : ctx.deps.fleet.find(agentId);
+      const path = agentId === undefined ? undefined : book.paths.get(agentId);
       return {
         ...layOutVitals(slots, { now: now.getTime(), hours: input.hours }),
         newest: agent?.vitals && { at: new Date(agent.updatedAt), values: namedVitals(agent.vitals) },
-        agent: owner.agentId === undefined ? undefined : { id: owner.agentId, server: agent?.server, serverSince: agent?.serverSince, dnsVersion: agent?.dnsVersion },
+        agent: agentId === undefined ? undefined : { id: agentId, server: path?.server, serverSince: path?.since, dnsVersion: book.dnsVersions.get(agentId) },
       };
     }),
 });

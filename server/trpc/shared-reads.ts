@@ -24,6 +24,7 @@ export interface SharedReads {
 const overviewMs = 400;
 const nodesMs = 2_000;
 const bookMs = 1_000;
+const recordsMs = 2_000;
 const dnsMs = 3_000;
 const deliveriesMs = 2_000;
 const agentMs = 3_000;
@@ -46,14 +47,15 @@ export function createSharedReads(deps: TrpcDeps): SharedReads {
     });
     return entry.answer;
   };
+  const records = remember(recordsMs, async () => {
+    const { db } = deps.connections;
+    const [paths, dnsVersions] = await Promise.all([listAgentPaths(db), listAgentDnsVersions(db)]);
+    return { paths, dnsVersions };
+  });
   return {
     overview: remember(overviewMs, () => readOverview(deps, lag)),
     nodes: remember(nodesMs, () => readNodeBook(deps)),
-    agents: remember(bookMs, async () => {
-      const { db } = deps.connections;
-      const [paths, dnsVersions] = await Promise.all([listAgentPaths(db), listAgentDnsVersions(db)]);
-      return openAgentBook(deps.fleet, { paths, dnsVersions });
-    }),
+    agents: remember(bookMs, async () => openAgentBook(deps.fleet, await records())),
     dns: remember(dnsMs, () => listDnsState(deps.connections.db)),
     deliveries: remember(deliveriesMs, () => listDeliveryStates(deps.connections.db)),
     agentStates: async (agentIds) => {
