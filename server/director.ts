@@ -38,6 +38,7 @@ import { awaitAuthorised } from './nats/await-authorised';
 import { natsConfigSha1 } from './nats/ca-bundle';
 import { Bus } from './nats/connection';
 import { createAgentIssuer, type AgentIssuer } from './nats/credentials';
+import { Detours } from './nats/detours';
 import { deleteRelease } from './task-types/delete-release';
 import { deleteStemcell } from './task-types/delete-stemcell';
 import { cleanUp } from './task-types/cleanup';
@@ -105,7 +106,8 @@ export async function createDirector(config: Config, log: Log, root: string): Pr
     buses: { director: () => bus.status(), health_monitor: () => monitorBus.status() },
     paths: { routes: routes.map((route) => route.path), procedures: Object.keys(appRouter._def.procedures) },
   });
-  const agents = new AgentClient({ bus, nodeId: node.id, blobs: blobstore, onRpc: metrics.onRpc });
+  const detours = new Detours({ name: `directorate ${node.name}`, urls: config.nats.urls, ca: config.nats.ca, certificate: config.nats.director.certificate, privateKey: config.nats.director.private_key }, log);
+  const agents = new AgentClient({ bus, detours, nodeId: node.id, blobs: blobstore, onRpc: metrics.onRpc });
   const renderer = new Renderer({ workerPath: join(root, 'dist', 'render-worker.cjs'), log });
   const cpis = createCpis({ path: config.cpi.path, preferredApiVersion: config.cpi.preferred_api_version, directorUuid: uuid, environment: { TMPDIR: config.tmp_dir, HOME: homedir() }, onCall: metrics.onCpiCall });
   const issuer = createAgentIssuer(config.nats.ca, config.nats.ca_private_key);
@@ -171,7 +173,7 @@ export async function createDirector(config: Config, log: Log, root: string): Pr
       agents.stop();
       await monitorServer?.stop();
       await listener.stop();
-      await Promise.all([bus.stop(), monitorBus.stop(), metrics.stop()]);
+      await Promise.all([bus.stop(), detours.stop(), monitorBus.stop(), metrics.stop()]);
       await notifications.stop();
       await heart.stop();
       await node.deregister(connections).catch(() => undefined);
@@ -292,12 +294,13 @@ function createCatalogue(parts: { config: Config; deploys: DeployDeps; blobstore
     clouds: async (ctx: TaskContext) => [ownCloud(cpis.cpiFor('', ctx))],
     stemcellTags: () => stemcellTags(deploys.db),
   };
+  const orphanedVms = { db: deploys.db, maxThreads: config.max_threads, vmCalls: (cpiName: string) => createVmCalls(cpis, { maxCreateTries: config.max_vm_create_tries, cpiName }) };
   return createRegistry([
     bind(updateDeployment, deploys),
     bind(deleteDeploymentTask, deploys),
     bind(sweepAbandonedVmsTask, deploys),
     bind(scanAndFixTaskType, { ...deploys, bus }),
-    bind(scheduledOrphanedVmCleanup, { db: deploys.db, vmCalls: () => deploys.cpi, maxThreads: config.max_threads }),
+    bind(scheduledOrphanedVmCleanup, orphanedVms),
     bind(scheduledTasksCleanup, { db: deploys.db, blobstore }),
     bind(scheduledEventsCleanup, { db: deploys.db }),
     bind(scheduledDnsBlobsCleanup, { db: deploys.db, blobstore }),
@@ -307,7 +310,7 @@ function createCatalogue(parts: { config: Config; deploys: DeployDeps; blobstore
     bind(updateStemcell, artifacts),
     bind(deleteRelease, artifacts),
     bind(deleteStemcell, artifacts),
-    bind(cleanUp, artifacts),
+    bind(cleanUp, { ...artifacts, ...orphanedVms }),
     bind(retrieveVmStats, {
       agents,
       listInstancesWithVms: (deployment, view) => listInstancesWithVms(deploys.db, deployment, view),

@@ -8,7 +8,7 @@ import { agentInfo, agentState, compileResult, diskList, drainResult, errandResu
 import { AgentFailure, isAgentFailure, request, sendOnly, type RequestDeps } from './request';
 import { pollOnce, runLong, type LongCall } from './long-call';
 
-export interface AgentClientOptions extends Pick<RequestDeps, 'blobs' | 'onRpc'> {
+export interface AgentClientOptions extends Pick<RequestDeps, 'blobs' | 'onRpc' | 'detours'> {
   bus: Pick<Bus, 'publish' | 'subscribe' | 'onConnect'>;
   /** The uuid of this process. */
   nodeId: string;
@@ -21,7 +21,7 @@ export class AgentClient implements Agents {
 
   constructor(options: AgentClientOptions) {
     this.#inbox = new Inbox(options.bus, options.nodeId);
-    this.#deps = { bus: options.bus, inbox: this.#inbox, blobs: options.blobs, onRpc: options.onRpc };
+    this.#deps = { bus: options.bus, inbox: this.#inbox, blobs: options.blobs, onRpc: options.onRpc, detours: options.detours };
   }
 
   start(): void {

@@ -1,5 +1,6 @@
 import { abortReason } from '../core/clock';
 import type { Bus, BusMessage } from '../nats/connection';
+import type { Detours } from '../nats/detours';
 import type { Inbox } from '../nats/inbox';
 import type { AgentCaller, AgentTarget } from './agent';
 import { ruleOf, type Method, type Repeat } from './protocol';
@@ -8,6 +9,8 @@ import { encodeRequest, redactReply, redactRequest } from './wire';
 export interface ExchangeDeps {
   bus: Pick<Bus, 'publish' | 'onConnect'>;
   inbox: Pick<Inbox, 'open'>;
+  /** Ways to agents that the bus' server does not know of; without them such agents count as absent. */
+  detours?: Pick<Detours, 'urls' | 'publish'> | undefined;
 }
 
 export interface Request {
@@ -19,6 +22,8 @@ export interface Request {
   patienceMs?: number | undefined;
   /** Ends the exchange when a server says that nobody listens, instead of trying again for as long as the patience lasts. */
   failWhenAbsent?: boolean;
+  /** Only by this server. */
+  via?: string | undefined;
 }
 
 /** First repeat of a `cheap` request, and the longest step between repeats. */
@@ -26,6 +31,8 @@ const firstRepeatMs = 1_500;
 const longestRepeatMs = 5_000;
 /** While nobody listens at the agent's subject: it is booting, restarting or looking for another NATS server. */
 const absentMs = { first: 50, longest: 500 };
+/** After so long other servers are asked for the agent, each search lasts so long, and another begins after a pause. */
+const search = { afterMs: 400, forMs: 2_500, pauseMs: 5_000 };
 /** A `safe` request without an answer is followed by a ping after this time; see `#probe`. */
 const probe = { firstMs: 2_000, longestMs: 16_000, graceMs: 500 };
 
@@ -34,7 +41,8 @@ export type Outcome = { kind: 'reply'; text: string } | { kind: 'timeout' } | { 
 /**
  * One question and the waiting for its answer. The reply subject stays the same through every repeat, so the first answer
  * to any of them counts. Repeats happen
- * - when a server says that nobody listens (nothing was delivered): soon, for every method;
+ * - when a server says that nobody listens (nothing was delivered): soon, for every method; when that lasts, a ping is sent by way of
+ *   each other server, and the request follows by the one that finds the agent;
  * - when our own connection was made anew: at once, unless the method is `once` and may have been delivered;
  * - without a sign: for `cheap` methods by time, for `safe` ones when a ping sent later is answered first (messages to an agent
  *   keep their order, so the earlier one or its answer is lost).
@@ -62,12 +70,18 @@ export class Exchange {
   /** The message may have reached the agent. */
   #mayBeDelivered = false;
   #logged = false;
+  /** The server by which the agent was found; undefined: the bus'. */
+  #via: string | undefined;
+  /** Monotonic ms: when nobody listened for the first time, and when the last search began. */
+  #absentSince: number | undefined;
+  #searchedAt = Number.NEGATIVE_INFINITY;
 
   constructor(deps: ExchangeDeps, input: Request) {
     this.#deps = deps;
     this.#input = input;
     this.#repeat = ruleOf(input.method).repeat;
     this.#subject = `agent.${input.target.id}`;
+    this.#via = input.via;
     let finish: ((outcome: Outcome) => void) | undefined;
     let fail: ((error: unknown) => void) | undefined;
     this.#done = new Promise((resolve, reject) => {
@@ -118,7 +132,7 @@ export class Exchange {
   #publish(): void {
     if (this.#finished) return;
     try {
-      if (!this.#deps.bus.publish(this.#subject, this.#payload, this.#replyTo)) return;
+      if (!this.#handOut()) return;
     } catch (error) {
       return this.#fail(error);
     }
@@ -133,11 +147,24 @@ export class Exchange {
     }
   }
 
+  /** False when nothing was sent; a detour that is only being made is tried again soon. */
+  #handOut(): boolean {
+    if (this.#via === undefined) return this.#deps.bus.publish(this.#subject, this.#payload, this.#replyTo);
+    if (this.#deps.detours?.publish(this.#via, this.#subject, this.#payload)) return true;
+    if (this.#input.via === undefined) this.#via = undefined;
+    this.#sendAfter(absentMs.first);
+    return false;
+  }
+
   #hear(message: BusMessage): void {
     if (this.#finished) return;
     if (message.noResponders) {
-      if (this.#input.failWhenAbsent) return this.#finish({ kind: 'absent' });
+      // It was sent another way meanwhile.
+      if (this.#via !== undefined) return;
       this.#mayBeDelivered = false;
+      if (this.#input.failWhenAbsent) return this.#searchOnce();
+      this.#absentSince ??= performance.now();
+      if (performance.now() - this.#absentSince >= search.afterMs) this.#search();
       this.#sendAfter(this.#absentMs);
       this.#absentMs = Math.min(this.#absentMs * 2, absentMs.longest);
       return;
@@ -151,6 +178,48 @@ export class Exchange {
     if (this.#finished || (this.#repeat === 'once' && this.#mayBeDelivered)) return;
     this.#repeatMs = firstRepeatMs;
     this.#send();
+  }
+
+  /** Looks for the agent at every server; goes on by the first that finds it. */
+  #search(): void {
+    if (performance.now() - this.#searchedAt < search.forMs + search.pauseMs) return;
+    this.#searchedAt = performance.now();
+    this.#ask(search.forMs).then(
+      (via) => {
+        if (via === undefined || this.#finished || this.#via !== undefined) return;
+        this.#via = via;
+        this.#input.caller.log.debug(`Agent ${this.#input.target.id} is found at ${via} only: the NATS servers do not know of it from each other`);
+        this.#send();
+      },
+      () => undefined,
+    );
+  }
+
+  /** For callers that would rather not wait: absent unless another server finds the agent at once. */
+  #searchOnce(): void {
+    this.#ask(search.afterMs).then(
+      (via) => {
+        if (this.#finished) return;
+        if (via === undefined) return this.#finish({ kind: 'absent' });
+        this.#via = via;
+        this.#send();
+      },
+      (error: unknown) => this.#fail(error),
+    );
+  }
+
+  /** The first server by which the agent answers a ping; undefined when none does in time. */
+  async #ask(patienceMs: number): Promise<string | undefined> {
+    const { detours } = this.#deps;
+    if (!detours || this.#input.via !== undefined) return undefined;
+    this.#probing ??= new AbortController();
+    const caller = withSignal(this.#input.caller, AbortSignal.any([this.#input.caller.signal, this.#probing.signal]));
+    const asked = detours.urls.map(async (via) => {
+      const { kind } = await new Exchange(this.#deps, { target: this.#input.target, caller, method: 'ping', args: [], patienceMs, via }).run();
+      if (kind !== 'reply') throw new Error(`no agent ${this.#input.target.id} at ${via}`);
+      return via;
+    });
+    return Promise.any(asked).catch(() => undefined);
   }
 
   /** Is the agent there, and has it (or the network) forgotten the request? */

@@ -3,6 +3,7 @@ import type { DeleteArtifactsPayload } from '../task-types/artifact-payloads';
 import { selectForCleanUp } from '../task-types/cleanup';
 import { acceptTask } from './accept-task';
 import type { ApiDeps } from './deps';
+import { presentOrphanedVm } from './present';
 import { json, type Reply } from './reply';
 import { flag, type ApiRequest } from './route';
 import { presentStemcell } from './stemcells';
@@ -19,16 +20,16 @@ export async function cleanUp(deps: ApiDeps, request: ApiRequest): Promise<Reply
   }));
 }
 
-/** `GET /cleanup/dryrun`: what a clean-up would delete now. There are no disks, exported releases and DNS blobs, and it leaves orphaned VMs alone. */
+/** `GET /cleanup/dryrun`: what a clean-up would delete now. There are no disks and exported releases. */
 export async function showSelection(deps: ApiDeps, request: ApiRequest): Promise<Reply> {
-  const { releases, stemcells, compiledPackages } = await selectForCleanUp(deps.db, { removeAll: flag(request, 'remove_all') });
+  const { orphanedVms, releases, stemcells, compiledPackages, dnsBlobs } = await selectForCleanUp(deps.db, { removeAll: flag(request, 'remove_all') });
   return json({
     releases,
     stemcells: stemcells.map(presentStemcell),
     compiled_packages: compiledPackages.map((form) => ({ package_name: form.packageName, stemcell_os: form.stemcellOs, stemcell_version: form.stemcellVersion })),
     orphaned_disks: [],
-    orphaned_vms: [],
+    orphaned_vms: orphanedVms.map(presentOrphanedVm),
     exported_releases: [],
-    dns_blobs: [],
+    dns_blobs: dnsBlobs.map((blob) => blob.blobId),
   });
 }

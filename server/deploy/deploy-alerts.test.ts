@@ -7,7 +7,7 @@ interface Recorded {
   data: { severity: number; source: string; title: string; summary: string; created_at: number; deployment: string };
 }
 
-const recorded = readFileSync(join(__dirname, '../../tests/fixtures/agents/director-alerts.jsonl'), 'utf8').trim().split('\n').map((line) => (JSON.parse(line) as Recorded).data);
+const recorded = readFileSync(join(__dirname, '../../tests/fixtures/director-alerts.jsonl'), 'utf8').trim().split('\n').map((line) => (JSON.parse(line) as Recorded).data);
 const identity = { taskId: 7, deployment: 'lab', directorUuid: 'deadbeef' };
 
 describe('alerts about deploys', () => {

@@ -68,13 +68,14 @@ export async function introduceVm(ctx: TaskContext, deps: DeployDeps, order: VmO
 async function callCreateVm(ctx: TaskContext, deps: DeployDeps, order: VmOrder): Promise<CreatedVm> {
   for (let attempt = 1; ; attempt++) {
     const agentId = randomUUID();
-    const env = await vmEnv(deps, order, agentId);
     const vmId = await ctx.write((tx) =>
       createVmIntent(tx, { instanceId: order.instanceId, agentId, cpi: '', az: order.az, networks: order.networks, stemcellApiVersion: order.stemcell.apiVersion, taskId: ctx.taskId, epoch: ctx.epoch }),
     );
     await deps.nats.awaitAuthorised(ctx);
     let cid: string | undefined;
     try {
+      // After the record: a move of the bus that begins in between sees the VM.
+      const env = await vmEnv(deps, order, agentId);
       const made = await deps.cpi.createVm(ctx, {
         agentId, stemcellCid: order.stemcell.cid, stemcellApiVersion: order.stemcell.apiVersion, cloudProperties: order.cloudProperties, networks: order.networks, env,
       });

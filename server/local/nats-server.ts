@@ -31,6 +31,8 @@ export interface NatsClusterOptions {
   open?: boolean;
   /** Seconds between pings to clients, two of which may go unanswered; default 5. */
   pingIntervalS?: number;
+  /** Subjects of subscriptions that the servers do not tell each other of: for tests of notices that were lost. */
+  hiddenSubjects?: readonly string[];
   onChange?: () => void;
   onError?: (error: unknown) => void;
 }
@@ -118,13 +120,17 @@ cluster: {
   listen: "127.0.0.1:${ports.route}"
   tls: { ${files}, verify: true, timeout: 10 }
   routes: [${routes.map(quote).join(', ')}]
-}
+${hidden(options)}}
 ${options.open === true ? '' : users(options.directorSubject)}`;
 }
 
 /** The file's users replace the one here, without whom an empty file would let everybody do everything. */
 function users(directorSubject: string): string {
   return `authorization: { users: [ { user: ${quote(directorSubject)} } ] }\ninclude "users.json"\n`;
+}
+
+function hidden({ hiddenSubjects = [] }: NatsClusterOptions): string {
+  return hiddenSubjects.length === 0 ? '' : `  permissions: { import: { deny: [${hiddenSubjects.map(quote).join(', ')}] } }\n`;
 }
 
 function quote(text: string): string {

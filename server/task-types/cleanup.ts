@@ -4,11 +4,12 @@ import { parseConfigContent } from '../configs/parse';
 import { listConfigs } from '../configs/store';
 import { mapPool } from '../core/concurrency';
 import { isHash } from '../core/yaml';
-import { listOrphanedVms } from '../instances/store';
+import { listOrphanedVms, type OrphanedVm } from '../instances/store';
 import { listReleases } from '../releases/catalogue-store';
 import { deleteCompiledPackage, listAllCompiledPackages, type ListedCompiledPackage } from '../releases/deletion-store';
 import { pickCompiledPackages, pickReleases, type PickedRelease } from '../releases/retention';
 import { listDisposableDnsBlobs, type DisposableDnsBlob } from '../scheduler/dns-retention-store';
+import { listDoomedVms } from '../scheduler/orphaned-vm-store';
 import type { DnsBlobsCleanupParams } from '../scheduler/payloads';
 import { pickStemcells } from '../stemcells/retention';
 import { listStemcells, type ListedStemcell } from '../stemcells/store';
@@ -17,16 +18,21 @@ import { deleteArtifactsPayload, type DeleteArtifactsPayload } from './artifact-
 import { deleteBlobs, deleteReleaseParts, withReleaseLock } from './delete-release';
 import { deleteFromClouds } from './delete-stemcell';
 import { deleteDnsBlobs, dnsBlobsResult } from './scheduled-dns-cleanup';
+import { deleteOrphanedVm, type OrphanedVmDeps } from './scheduled-orphaned-vm-cleanup';
 import type { StemcellDeps } from './stemcell-cloud';
 import type { TaskType } from './task-type';
 
-export type CleanUpDeps = Pick<StemcellDeps, 'db' | 'blobstore' | 'clouds'>;
+export type CleanUpDeps = Pick<StemcellDeps, 'db' | 'blobstore' | 'clouds'> & OrphanedVmDeps;
+
+/** How long another task that deletes the same VM is waited for, ms. */
+const vmLockWaitMs = 10_000;
 
 /** Stemcells deleted at a time. */
 const stemcellsAtOnce = 8;
 
 /** What a clean-up would delete now. */
 export interface CleanUpSelection {
+  orphanedVms: OrphanedVm[];
   releases: PickedRelease[];
   stemcells: ListedStemcell[];
   compiledPackages: ListedCompiledPackage[];
@@ -39,6 +45,7 @@ export async function selectForCleanUp(db: Database, { removeAll }: Pick<DeleteA
   const stemcells = await listStemcells(db);
   const doomed = pickStemcells(stemcells, keep);
   return {
+    orphanedVms: await listOrphanedVms(db),
     releases: pickReleases(await listReleases(db), keep, await releasesOfRuntimeConfigs(db)),
     stemcells: doomed,
     compiledPackages: removeAll ? pickCompiledPackages(await listAllCompiledPackages(db), stemcells.filter((stemcell) => !doomed.includes(stemcell))) : [],
@@ -61,6 +68,7 @@ function dnsBlobLimits({ removeAll }: Pick<DeleteArtifactsPayload, 'removeAll'>)
 
 /** The selection as it is remembered: an attempt that follows goes on with the same list, so that the result counts everything. */
 const planSchema = z.strictObject({
+  orphanedVms: z.array(z.strictObject({ id: z.number(), cid: z.string() })),
   releases: z.array(z.strictObject({ name: z.string(), versions: z.array(z.string()) })),
   stemcells: z.array(z.strictObject({ name: z.string(), version: z.string(), rows: z.number() })),
   compiledPackages: z.array(z.strictObject({ id: z.number(), label: z.string(), blobId: z.string() })),
@@ -79,12 +87,13 @@ export const cleanUp: TaskType<DeleteArtifactsPayload, CleanUpDeps> = {
   payload: deleteArtifactsPayload,
   async perform(ctx, deps, payload) {
     const plan = planSchema.safeParse(ctx.remembered(planKey)).data ?? (await makePlan(ctx, deps, payload));
-    await reportOrphanedVms(ctx, deps);
+    await deleteOrphanedVms(ctx, deps, plan);
     await deleteReleases(ctx, deps, plan);
     await deleteStemcells(ctx, deps, plan);
     await deleteCompiledPackages(ctx, deps, plan);
     await ctx.stages.stage('Deleting dns blobs', 1).run('DNS blobs', () => deleteDnsBlobs(ctx, deps, plan.dnsBlobs));
-    return summary(plan, payload);
+    const left = new Set((await listDoomedVms(deps.db)).map((vm) => vm.id));
+    return summary(plan, payload, plan.orphanedVms.filter((vm) => !left.has(vm.id)).length);
   },
 };
 
@@ -96,6 +105,7 @@ async function makePlan(ctx: TaskContext, deps: CleanUpDeps, payload: DeleteArti
     stemcells.set(key, { name, version, rows: (stemcells.get(key)?.rows ?? 0) + 1 });
   }
   const plan: Plan = {
+    orphanedVms: (await listDoomedVms(deps.db)).map(({ id, cid }) => ({ id, cid })),
     releases: selection.releases,
     stemcells: [...stemcells.values()],
     compiledPackages: selection.compiledPackages.map(({ id, blobId, packageName, stemcellOs, stemcellVersion }) => ({ id, blobId, label: `${packageName} for ${stemcellOs}/${stemcellVersion}` })),
@@ -106,10 +116,9 @@ async function makePlan(ctx: TaskContext, deps: CleanUpDeps, payload: DeleteArti
   return plan;
 }
 
-/** They are the schedule's: it deletes them within minutes, and tries again where the cloud refuses. */
-async function reportOrphanedVms(ctx: TaskContext, deps: CleanUpDeps): Promise<void> {
-  const vms = await listOrphanedVms(deps.db);
-  if (vms.length > 0) await ctx.stages.warning(`Orphaned VMs are deleted by the schedule (ScheduledOrphanedVMCleanup) and not by this task: ${vms.map((vm) => vm.cid).join(', ')}`);
+async function deleteOrphanedVms(ctx: TaskContext, deps: CleanUpDeps, { orphanedVms }: Plan): Promise<void> {
+  const stage = ctx.stages.stage('Deleting orphaned vms', orphanedVms.length);
+  await mapPool(orphanedVms, deps.maxThreads, (vm) => stage.run(vm.cid, () => deleteOrphanedVm(ctx, deps, vm, vmLockWaitMs)));
 }
 
 async function deleteReleases(ctx: TaskContext, deps: CleanUpDeps, { releases }: Plan): Promise<void> {
@@ -140,12 +149,12 @@ async function deleteCompiledPackages(ctx: TaskContext, deps: CleanUpDeps, { com
   }
 }
 
-/** There are no disks and exported releases yet, and orphaned VMs are not its business. */
-function summary(plan: Plan, payload: DeleteArtifactsPayload): string {
+/** There are no disks and exported releases yet: none are deleted. */
+function summary(plan: Plan, payload: DeleteArtifactsPayload, orphanedVms: number): string {
   const releases = plan.releases.reduce((count, release) => count + release.versions.length, 0);
   const stemcells = plan.stemcells.reduce((count, stemcell) => count + stemcell.rows, 0);
   return (
     `Deleted ${releases} release(s), ${stemcells} stemcell(s), ${plan.compiledPackages.length} extra compiled package(s), 0 orphaned disk(s), ` +
-    `0 orphaned vm(s), 0 exported release(s), ${dnsBlobsResult(plan.dnsBlobs.length, plan.startedAt - dnsBlobLimits(payload).max_blob_age * 1_000)}`
+    `${orphanedVms} orphaned vm(s), 0 exported release(s), ${dnsBlobsResult(plan.dnsBlobs.length, plan.startedAt - dnsBlobLimits(payload).max_blob_age * 1_000)}`
   );
 }

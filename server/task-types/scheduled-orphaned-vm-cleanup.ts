@@ -29,28 +29,28 @@ export const scheduledOrphanedVmCleanup: TaskType<Record<string, never>, Orphane
   onNodeLoss: 'converge',
   payload: noParams,
   async perform(ctx, deps) {
-    const { deleted, left } = await deleteOrphanedVms(ctx, deps, lockWaitMs);
-    return `Deleted ${deleted} orphaned vm(s)${left > 0 ? `, ${left} could not be deleted` : ''}`;
+    const outcomes = await mapPool(await listDoomedVms(deps.db), deps.maxThreads, (vm) => deleteOrphanedVm(ctx, deps, vm, lockWaitMs));
+    const count = (wanted: string) => outcomes.filter((outcome) => outcome === wanted).length;
+    return `Deleted ${count('deleted')} orphaned vm(s)${count('left') > 0 ? `, ${count('left')} could not be deleted` : ''}`;
   },
 };
 
-/** Deletes all orphaned VMs; `waitMs`: how long for another task that deletes the same one. Safe to be cut short anywhere: a VM's record goes when the cloud has deleted it. */
-export async function deleteOrphanedVms(ctx: TaskContext, deps: OrphanedVmDeps, waitMs: number): Promise<{ deleted: number; left: number }> {
-  const outcomes = await mapPool(await listDoomedVms(deps.db), deps.maxThreads, async (vm) => {
-    await ctx.checkpoint();
-    try {
-      return await deleteUnderLock(ctx, deps, vm, waitMs);
-    } catch (error) {
-      if (isInterruption(error) || isTaskCancelled(error) || ctx.signal.aborted) throw error;
-      ctx.log.warn(`Orphaned VM '${vm.cid}' could not be deleted and will be tried again: ${describeError(error).message}`);
-      return 'left';
-    }
-  });
-  const count = (wanted: string) => outcomes.filter((outcome) => outcome === wanted).length;
-  return { deleted: count('deleted'), left: count('left') };
+/**
+ * Deletes an orphaned VM. Safe to be cut short anywhere: its record goes when the cloud has deleted it. `waitMs`: how long for another
+ * task that deletes it. `gone`: another one was quicker; `left`: it could not be deleted, which the task's log tells.
+ */
+export async function deleteOrphanedVm(ctx: TaskContext, deps: OrphanedVmDeps, vm: Pick<DoomedVm, 'id' | 'cid'>, waitMs: number): Promise<'deleted' | 'gone' | 'left'> {
+  await ctx.checkpoint();
+  try {
+    return await deleteUnderLock(ctx, deps, vm, waitMs);
+  } catch (error) {
+    if (isInterruption(error) || isTaskCancelled(error) || ctx.signal.aborted) throw error;
+    ctx.log.warn(`Orphaned VM '${vm.cid}' could not be deleted and will be tried again: ${describeError(error).message}`);
+    return 'left';
+  }
 }
 
-async function deleteUnderLock(ctx: TaskContext, deps: OrphanedVmDeps, { id, cid }: DoomedVm, waitMs: number): Promise<'deleted' | 'gone'> {
+async function deleteUnderLock(ctx: TaskContext, deps: OrphanedVmDeps, { id, cid }: Pick<DoomedVm, 'id' | 'cid'>, waitMs: number): Promise<'deleted' | 'gone'> {
   const unlock = await ctx.lock(`lock:orphan_vm_cleanup:${cid}`, waitMs);
   try {
     const vm = await findDoomedVm(deps.db, id);

@@ -333,8 +333,9 @@ describe('the clean-up of DNS blobs', () => {
 });
 
 describe('a clean-up that an operator orders', () => {
+  const deleted: string[] = [];
   const order = (removeAll: boolean) =>
-    testTask(store.connections.db).attempt((ctx) => cleanUp.perform(ctx, { db: store.connections.db, blobstore: store.blobstore, clouds: async () => [] }, { removeAll, keepOrphanedDisks: false }));
+    testTask(store.connections.db).attempt((ctx) => cleanUp.perform(ctx, { ...cloud(deleted), blobstore: store.blobstore, clouds: async () => [] }, { removeAll, keepOrphanedDisks: false }));
 
   it('deletes DNS blobs too: by the same limits, or all but what agents are told', async () => {
     const blobs = await seedDns([...Array.from({ length: 11 }, (): [number] => [9_000]), [100]]);
@@ -344,6 +345,14 @@ describe('a clean-up that an operator orders', () => {
     expect((await order(true)).result).toContain('Deleted 9 dns blob(s) created before');
     expect(await ids('local_dns_blobs')).toEqual([12]);
     expect((await Promise.all(blobs.map((blob) => store.blobstore.exists(blob)))).filter(Boolean)).toHaveLength(1);
+  });
+
+  it('deletes orphaned VMs too, and counts those that are gone', async () => {
+    for (const cid of ['vm-7', 'stuck-8', 'vm-9']) await seedOrphan(cid);
+    expect((await selectForCleanUp(store.connections.db, { removeAll: false })).orphanedVms.map((vm) => vm.cid)).toEqual(['vm-7', 'stuck-8', 'vm-9']);
+    expect((await order(false)).result).toContain(' 2 orphaned vm(s)');
+    expect(deleted.toSorted()).toEqual([':vm-7', ':vm-9']);
+    expect(await ids('orphaned_vms', 'cid')).toEqual(['stuck-8']);
   });
 });
 

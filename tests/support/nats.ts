@@ -34,7 +34,7 @@ export interface TestNats {
  * Starts real NATS servers with mutual TLS, one or a cluster of three.
  * `agentsOpen`: every certificate of the CA may say and hear everything, so nothing needs to be authorised.
  */
-export async function startNats(options: { servers?: 1 | 3; agentsOpen?: boolean } = {}): Promise<TestNats> {
+export async function startNats(options: { servers?: 1 | 3; agentsOpen?: boolean; hiddenSubjects?: readonly string[] } = {}): Promise<TestNats> {
   const binary = await findNatsServer({ env: process.env, cacheDir: join(process.cwd(), 'node_modules', '.cache', 'nats-server') });
   const folder = await mkdtemp(join(tmpdir(), 'directorate-nats-'));
   const ca = await createCa();
@@ -53,6 +53,7 @@ export async function startNats(options: { servers?: 1 | 3; agentsOpen?: boolean
     server,
     ...subjects,
     open: options.agentsOpen ?? false,
+    hiddenSubjects: options.hiddenSubjects ?? [],
     servers: await chooseServers(options.servers ?? 1),
   });
   const stop = async () => {
