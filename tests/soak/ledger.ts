@@ -21,7 +21,7 @@ export interface Vm {
 export interface LedgerReport {
   /** What does not hold, in sentences; empty when the ledger is exact. */
   wrong: string[];
-  /** ms from the moment at which a death could be found to its incident. */
+  /** ms from a death to its incident. */
   detectionMs: number[];
   firings: number;
   alerts: number;
@@ -66,7 +66,7 @@ async function auditIncidents({ db }: SoakSystem, { deaths, pace }: Facts, repor
     if (!death) report.wrong.push(`false incident: ${kind} of ${subject}, whose VM is well`);
     else if (kind !== 'agent_timeout') report.wrong.push(`incident of kind ${kind} for the dead VM ${subject}`);
     else if (n !== 1) report.wrong.push(`${n} incidents for one death of ${subject}`);
-    if (death) report.detectionMs.push(openedAt.getTime() - death.findableAt);
+    if (death) report.detectionMs.push(openedAt.getTime() - death.diedAt);
     if (death && openedAt.getTime() - death.findableAt > pace.agentTimeoutMs + slackMs) {
       report.wrong.push(`the death of ${subject} (${death.during}) was found ${openedAt.getTime() - death.findableAt} ms after it could be, with a timeout of ${pace.agentTimeoutMs} ms`);
     }

@@ -21,6 +21,8 @@ async function main(): Promise<number> {
   }
   const [minutes, agents, port] = [Number(values.minutes), Number(values.agents), Number(values.port)];
   if (!(minutes > 0) || !Number.isInteger(agents) || agents < 1 || !Number.isInteger(port)) throw new Error(usage);
+  // What it started ends with it.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
   const say = (text: string) => process.stdout.write(`${new Date().toISOString().slice(11, 19)}  ${text}\n`);
   const report = await runSoak({ root: dirname(__dirname), minutes, agents, port, pace: fullPace, say });
   const times = report.detectionMs.toSorted((a, b) => a - b);
