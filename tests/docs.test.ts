@@ -7,7 +7,7 @@ import { configMarkdown } from '../server/local/config-docs';
 
 const root = resolve(__dirname, '..');
 const read = (path: string) => readFileSync(join(root, path), 'utf8');
-const pages = ['README.md', 'docs/architecture.md', 'docs/config.md', 'docs/metrics.md'];
+const pages = ['README.md', 'docs/architecture.md', 'docs/config.md', 'docs/metrics.md', 'docs/nats.md'];
 
 /** Anchor of a heading, as GitHub makes it. */
 function anchor(heading: string): string {

@@ -47,8 +47,8 @@ const schema = z.strictObject({
   nats: z.strictObject({
     urls: z.array(natsUrl).min(1).describe('every server of the cluster, `nats://host:port`'),
     agent_urls: z.array(natsUrl).min(1).optional().describe('the same servers as agents reach them, where that differs'),
-    ca: secret.describe('PEM of the CA of servers and clients'),
-    ca_private_key: secret.describe('PEM of its key: signs the certificates of agents'),
+    ca: secret.describe('PEM of the CA of servers and clients; of several CAs while it is being changed'),
+    ca_private_key: secret.describe('PEM of the key of one of them: signs the certificates of agents'),
     director: z.strictObject({ certificate: secret, private_key: secret }).describe('client certificate of the director, CN `default.director.bosh-internal`'),
     health_monitor: z.strictObject({ certificate: secret, private_key: secret }).describe('client certificate of the health monitor, CN `default.hm.bosh-internal`'),
   }),

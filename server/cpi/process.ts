@@ -122,6 +122,6 @@ function lineSplitter(onLine: (line: string) => void): { add(text: string): void
 const setpriv = '/usr/bin/setpriv';
 
 /** The command line that runs `path` so that the kernel kills it when this process dies. */
-function dyingWithUs(path: string): [string, ...string[]] {
+export function dyingWithUs(path: string): [string, ...string[]] {
   return existsSync(setpriv) ? [setpriv, '--pdeathsig', 'KILL', '--', path] : [path];
 }

@@ -4,11 +4,10 @@ import { downKinds } from './incident-alerts';
 import { expectsVm } from './fleet-store';
 import type { DeploymentHistory } from './resurrection';
 import { isLocked } from './store';
+import { scanAndFixType } from '../problems/request';
 
 /** What the resurrector reads and writes. */
 
-/** Type of the task that rescans VMs and makes anew what does not answer. */
-export const scanType = 'cck_scan_and_fix';
 
 /** An incident that goes on although its scan is done is scanned again so much later, s. */
 const againAfterS = 60;
@@ -27,7 +26,7 @@ export async function listDueDeployments(db: Db): Promise<string[]> {
   const { rows } = await db.execute<{ deployment: string }>(sql`
     SELECT DISTINCT n.deployment FROM incidents n JOIN instances i ON i.uuid = n.instance_id::uuid LEFT JOIN tasks t ON t.id = n.scan_task_id
     WHERE n.ended_at IS NULL AND n.kind = ANY(${kinds}) AND ${isDue} AND NOT ${isLocked(sql`n.deployment`)}
-      AND NOT EXISTS (SELECT FROM tasks s WHERE s.type = ${scanType} AND s.deployment = n.deployment AND s.state IN ${active})
+      AND NOT EXISTS (SELECT FROM tasks s WHERE s.type = ${scanAndFixType} AND s.deployment = n.deployment AND s.state IN ${active})
     ORDER BY n.deployment`);
   return rows.map((row) => row.deployment);
 }
@@ -52,7 +51,7 @@ export interface DeploymentCase extends DeploymentHistory {
 export async function readCase(tx: Tx, deployment: string, timeThresholdS: number): Promise<DeploymentCase | undefined> {
   const { rows: heads } = await tx.execute<{ id: number; teams: string[]; now: number }>(sql`
     SELECT d.id, d.teams, extract(epoch FROM now())::float8 AS now FROM deployments d WHERE d.name = ${deployment} AND NOT ${isLocked(sql`d.name`)}
-      AND NOT EXISTS (SELECT FROM tasks s WHERE s.type = ${scanType} AND s.deployment = d.name AND s.state IN ${active})`);
+      AND NOT EXISTS (SELECT FROM tasks s WHERE s.type = ${scanAndFixType} AND s.deployment = d.name AND s.state IN ${active})`);
   const [head] = heads;
   if (head === undefined) return undefined;
   const { rows: due } = await tx.execute<{ id: number; job: string; instance_id: string }>(sql`

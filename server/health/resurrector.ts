@@ -8,10 +8,11 @@ import type { Log } from '../core/log';
 import { parseYaml } from '../core/yaml';
 import { recordEvent } from '../events/store';
 import { isResurrectionPaused } from '../instances/store';
+import { scanAndFixTask } from '../problems/request';
 import { enqueueTask } from '../tasks/queue';
 import { byGroup } from './incident-alerts';
 import { isResurrectionEnabled, judge, parseRules, verdictText, type MeltdownLimits, type ResurrectionRule } from './resurrection';
-import { listDueDeployments, noteScan, readCase, scanType, type DeploymentCase, type DueIncident } from './resurrection-store';
+import { listDueDeployments, noteScan, readCase, type DeploymentCase, type DueIncident } from './resurrection-store';
 import { addToCounters, insertAlerts } from './store';
 
 export interface ResurrectorOptions extends MeltdownLimits {
@@ -99,10 +100,9 @@ async function treat(tx: Tx, { deployment, rules, options }: Treatment): Promise
 
 async function enqueueScan(tx: Tx, { deployment, found, enabled, options }: { deployment: string; found: DeploymentCase; enabled: readonly DueIncident[]; options: ResurrectorOptions }): Promise<number> {
   const jobs = byGroup(enabled);
-  const task = await enqueueTask(tx, {
-    type: scanType, lane: 'normal', description: 'scan and fix', user: 'hm', deployment, teams: found.teams, payload: { deployment, jobs, fixStateful: options.fixStateful },
-  });
-  await recordEvent(tx, { user: 'hm', action: 'scan and fix', objectType: 'deployment', objectName: deployment, deployment, taskId: task.id, context: { jobs } });
+  const { event, ...order } = scanAndFixTask({ deployment, jobs, fixStateful: options.fixStateful }, found.teams);
+  const task = await enqueueTask(tx, { ...order, user: 'hm' });
+  await recordEvent(tx, { ...event, user: 'hm', taskId: task.id });
   await noteScan(tx, enabled.map(({ id }) => id), task.id);
   return task.id;
 }

@@ -1,13 +1,12 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import type { Writable } from 'node:stream';
 import type { Log } from '../../core/log';
+import { dyingWithUs } from '../../cpi/process';
 
 /** How long a child may take to end when it is asked to, ms. */
 const endMs = 1_000;
 /** What a child may leave unread before heartbeats for it are dropped, bytes. */
 const mostUnread = 1 << 20;
-const setpriv = '/usr/bin/setpriv';
 
 export interface ChildDeps {
   log: Log;
@@ -38,7 +37,7 @@ export class Child {
     this.#path = path;
     this.#log = deps.log;
     this.#stallMs = deps.stallMs;
-    const [file, args] = existsSync(setpriv) ? [setpriv, ['--pdeathsig', 'KILL', '--', path]] : [path, []];
+    const [file, ...args] = dyingWithUs(path);
     const child = spawn(file, args, { detached: true, stdio: ['pipe', 'ignore', 'pipe'], env: environment });
     this.#process = child;
     this.#stdin = child.stdin;
