@@ -113,7 +113,7 @@ for (const theme of ['light', 'dark'] as const) {
       if (!instance) throw new Error('the sample deployment has no instance');
       await system.sql(
         `INSERT INTO instance_vitals (instance_id, slot, at, samples, "values")
-         SELECT $1, n % 288, to_timestamp(n * 300), 10, ARRAY[0.5, 20, 5, 1, 40, 400000, 0, 0, 30, 10, 20, 5, 'NaN', 'NaN']::real[] FROM generate_series((extract(epoch FROM now()) / 300)::bigint - 200, (extract(epoch FROM now()) / 300)::bigint - 3) n
+         SELECT $1, n % 288, to_timestamp(n * 300), 10, ARRAY[0.5 + n % 3, 20, 5, 1, 40 + n % 5, 400000, 0, 0, 30 + n % 3, 10, 20, 5, 'NaN', 'NaN']::real[] FROM generate_series((extract(epoch FROM now()) / 300)::bigint - 200, (extract(epoch FROM now()) / 300)::bigint - 3) n
          WHERE n % 50 > 5 ON CONFLICT DO NOTHING`, [instance.id]);
       await page.goto(`/console/deployments/hello/instances/${instance.uuid}`);
       for (const name of ['Load', 'CPU', 'Memory', 'Disks']) {
