@@ -13,7 +13,7 @@ import { createVitals, type Vitals } from './vitals';
 
 export interface HealthListenerDeps {
   /** A connection of the health monitor's own: its certificate may hear agents. Started and stopped by whoever made it. */
-  bus: Pick<Bus, 'subscribe' | 'onConnect' | 'isConnected' | 'status'>;
+  bus: Pick<Bus, 'subscribe' | 'onConnect' | 'isConnected' | 'status' | 'reconnect'>;
   db: Database;
   notifications: Pick<Notifications, 'subscribe'>;
   /** `nats://host:port` of every server. */
@@ -57,6 +57,7 @@ export class HealthListener {
   #grace: number;
   #pulseAt: number;
   #lastMessageAt = Number.NEGATIVE_INFINITY;
+  #anewAt = Number.NEGATIVE_INFINITY;
   /** The database's clock minus ours, ms. */
   #databaseAhead = 0;
   #invalid = 0;
@@ -100,6 +101,15 @@ export class HealthListener {
   onHeartbeat(listener: HeartbeatListener): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
+  }
+
+  /** Connects anew, since what is said is not heard; at most once in the time that agents have to be heard. */
+  hearAnew(): void {
+    const now = this.#deps.clock.monotonic();
+    if (now - this.#anewAt < this.#deps.intervals.agent_timeout * 1_000) return;
+    this.#anewAt = now;
+    this.#log.warn('agents-answer-and-are-not-heard', { server: this.#deps.bus.status().server });
+    this.#deps.bus.reconnect();
   }
 
   /** Reads the records soon. */

@@ -7,6 +7,7 @@ import type { Clock } from '../core/clock';
 import { analyse, incidentKey, type AnalysisInput, type Finding } from './analysis';
 import { isDownKind } from './incident-alerts';
 import { closeIncidents, openIncidents, type OpenIncidents } from './incidents';
+import { LastWord, lastWordMs } from './last-word';
 import type { HealthListener } from './listener';
 import { Prober } from './prober';
 import { resurrect } from './resurrector';
@@ -15,7 +16,7 @@ import { createVitalsWriter, type VitalsWriter } from './write-vitals';
 
 export interface HealthMonitorDeps {
   db: Database;
-  listener: Pick<HealthListener, 'fleet' | 'alerts' | 'vitals' | 'scene' | 'pulse' | 'databaseNow' | 'refresh' | 'invalid'>;
+  listener: Pick<HealthListener, 'fleet' | 'alerts' | 'vitals' | 'scene' | 'pulse' | 'databaseNow' | 'refresh' | 'invalid' | 'hearAnew'>;
   agents: Pick<Agents, 'agentFor'>;
   /** False while the director's own connection to the bus is down: agents cannot be asked. */
   canAsk: () => boolean;
@@ -49,6 +50,7 @@ interface Reign {
   since: number;
   open: OpenIncidents;
   prober: Prober | undefined;
+  lastWord: LastWord;
   vitals: VitalsWriter;
   /** Version of the fleet whose records the open incidents were last compared with. */
   comparedWith: number;
@@ -91,7 +93,7 @@ async function begin(ctx: ComponentContext, deps: HealthMonitorDeps): Promise<Re
   const prober = createProber(ctx, deps, since);
   prober?.start(ctx.signal);
   return {
-    epoch: ctx.epoch, since, open, prober, vitals: createVitalsWriter(deps.listener.vitals), comparedWith: 0, refusedUntil: new Map(),
+    epoch: ctx.epoch, since, open, prober, lastWord: new LastWord(deps), vitals: createVitalsWriter(deps.listener.vitals), comparedWith: 0, refusedUntil: new Map(),
     resurrectedAt: Number.NEGATIVE_INFINITY, resurrectedUpTo: undefined, loggedAt: since, prunedAt: since,
   };
 }
@@ -151,12 +153,25 @@ async function judge(ctx: ComponentContext, deps: HealthMonitorDeps, reign: Reig
   const { version } = fleet;
   await closeIncidents(ctx, reign.open, { ...input, answeredAt: (id) => reign.prober?.answeredAt(id), byRecords: version !== reign.comparedWith });
   reign.comparedWith = version;
-  const fresh = await selectFresh(deps, reign, findings);
+  askSoonSilent(ctx, reign, input);
+  const fresh = (await selectFresh(deps, reign, findings)).filter((finding) => !isSpared(deps, reign, finding));
   if (fresh.length === 0) return;
   const refused = await openIncidents(ctx, { fleet, scene, now: () => clock.monotonic(), agentTimeoutMs }, { findings: fresh, open: reign.open });
   for (const finding of refused) reign.refusedUntil.set(incidentKey(finding), clock.monotonic() + refusedMs);
   if (refused.length > 0) listener.refresh();
   if (fresh.some(({ kind }) => isDownKind(kind))) reign.resurrectedAt = Number.NEGATIVE_INFINITY;
+}
+
+/** Asks the agents whose time is nearly over. */
+function askSoonSilent(ctx: ComponentContext, { lastWord, open }: Reign, input: AnalysisInput): void {
+  const early = analyse({ ...input, agentTimeoutMs: Math.max(input.agentTimeoutMs / 2, input.agentTimeoutMs - lastWordMs.before) }).findings;
+  lastWord.ask(early.filter((finding) => finding.kind === 'agent_timeout' && !open.has(incidentKey(finding))).map(({ subject }) => subject), ctx.signal);
+}
+
+function isSpared({ listener }: HealthMonitorDeps, { lastWord }: Reign, finding: Finding): boolean {
+  if (finding.kind !== 'agent_timeout' || !lastWord.spares(finding.subject)) return false;
+  listener.hearAnew();
+  return true;
 }
 
 /** Nobody is judged by what was before this reign, or before the database came back. */

@@ -85,6 +85,11 @@ export class Bus {
     return { connected: this.#connected, server: this.#connected ? this.#connection?.getServer() : undefined, since: this.#since, connects: this.#connects };
   }
 
+  /** Makes the connection anew, and with it every subscription. */
+  reconnect(): void {
+    void this.#connection?.reconnect().catch(() => undefined);
+  }
+
   /**
    * Sends a message if a server is connected; false when not (nothing was sent). True says only that it was handed to the socket.
    * With `replyTo` the server says there at once when nobody listens. Throws MessageTooLarge.

@@ -161,6 +161,41 @@ describe('an agent that beats but does not answer', () => {
   }, 20_000);
 });
 
+describe('an agent that answers though it is not heard', () => {
+  it('is spared once, and hearing is begun anew; one that is not heard after that, too, is judged', async () => {
+    const agents = { agentFor: () => ({ ping: async () => undefined }) as unknown as Agent };
+    const { ids, hm, ctx } = await scene(3, { agents });
+    const [unheard = '', ...heard] = ids;
+    let connects = 0;
+    hm.bus.onConnect(() => connects++);
+    const silence = async () => {
+      hm.pass(58, heard);
+      await hm.monitor.tick(ctx);
+      await sleep(20);
+      hm.pass(3, heard);
+      await hm.monitor.tick(ctx);
+    };
+    await silence();
+    expect(await incidents()).toEqual([]);
+    expect(connects).toBe(1);
+    await silence();
+    expect(await openSubjects()).toEqual([`agent_timeout ${unheard}`]);
+    expect(connects).toBe(1);
+  });
+
+  it('is judged at once when it does not answer', async () => {
+    const asked: string[] = [];
+    const agents = { agentFor: ({ id }: { id: string }) => ({ ping: async () => { asked.push(id); throw new Error('silence'); } }) as unknown as Agent };
+    const { ids, hm, ctx } = await scene(2, { agents });
+    hm.pass(58, ids.slice(1));
+    await hm.monitor.tick(ctx);
+    hm.pass(2.5, ids.slice(1));
+    await hm.monitor.tick(ctx);
+    expect(asked).toEqual([ids[0]]);
+    expect(await openSubjects()).toEqual([`agent_timeout ${ids[0]}`]);
+  });
+});
+
 describe('an agent that no deployment knows', () => {
   it('is told of once, unless the records know it all the same', async () => {
     const { ids, hm, ctx } = await scene(1);
