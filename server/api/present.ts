@@ -13,7 +13,7 @@ import type { Task, TaskState } from '../tasks/task';
 const epochSeconds = (date: Date) => Math.floor(date.getTime() / 1000);
 
 /** `2026-01-02 03:04:05 UTC`. */
-function presentTime(date: Date): string {
+export function presentTime(date: Date): string {
   return `${date.toISOString().slice(0, 19).replace('T', ' ')} UTC`;
 }
 

@@ -7,6 +7,7 @@ import * as director from './director';
 import * as events from './events';
 import { info } from './info';
 import * as instances from './instances';
+import * as links from './links';
 import * as packages from './packages';
 import * as problems from './problems';
 import * as releases from './releases';
@@ -99,6 +100,13 @@ export const routes: readonly Route[] = [
   { method: 'GET', path: '/networks', permission: 'admin', handler: director.networks },
   { method: 'GET', path: '/dynamic_disks', permission: 'dyn:list', handler: director.emptyList },
   { method: 'GET', path: '/deployed_variables/:name', permission: 'list_deployments', handler: director.deployedVariables },
+
+  { method: 'GET', path: '/link_providers', permission: 'read_link', handler: links.providers },
+  { method: 'GET', path: '/link_consumers', permission: 'read_link', handler: links.consumers },
+  { method: 'GET', path: '/links', permission: 'read_link', handler: links.list },
+  { method: 'POST', path: '/links', media: 'application/json', permission: 'create_link', handler: links.create },
+  { method: 'DELETE', path: '/links/:id', permission: 'delete_link', handler: links.remove },
+  { method: 'GET', path: '/link_address', permission: 'read_link', handler: links.address },
 
   ...unsupportedRoutes,
 ];

@@ -45,10 +45,4 @@ export const unsupportedRoutes: readonly Route[] = [
   { method: 'POST', path: '/dynamic_disks/:name/attach', media: 'application/json', permission: 'dyn:attach', handler: refuse('Dynamic disks') },
   { method: 'POST', path: '/dynamic_disks/:name/detach', permission: 'dyn:detach', handler: refuse('Dynamic disks') },
   { method: 'DELETE', path: '/dynamic_disks/:name', permission: 'dyn:delete', handler: refuse('Dynamic disks') },
-  { method: 'GET', path: '/link_providers', permission: 'read_link', handler: refuse('Listing links') },
-  { method: 'GET', path: '/link_consumers', permission: 'read_link', handler: refuse('Listing links') },
-  { method: 'GET', path: '/links', permission: 'read_link', handler: refuse('Listing links') },
-  { method: 'GET', path: '/link_address', permission: 'read_link', handler: refuse('Addresses of links') },
-  { method: 'POST', path: '/links', media: 'application/json', permission: 'create_link', handler: refuse('External links') },
-  { method: 'DELETE', path: '/links/:id', permission: 'delete_link', handler: refuse('External links') },
 ];

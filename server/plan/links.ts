@@ -96,7 +96,7 @@ function resolveOne(consumer: LinkConsumer, own: readonly RecordedProvider[], fa
   const content = provider.content ?? {};
   const networks = Array.isArray(content.networks) ? content.networks : [];
   if (consumer.network !== undefined && !networks.includes(consumer.network)) return linkError(consumer, found);
-  const addressed = withAddresses(content, consumer, provider);
+  const addressed = withAddresses(content, consumer);
   if (typeof addressed === 'string') return addressed;
   const { deployment, group, job, originalName } = provider;
   return { content: addressed, provider: { deployment, group, job, originalName } };
@@ -135,7 +135,7 @@ function contentOf(provider: LinkProvider, facts: LinkFacts): Hash {
 }
 
 /** The content as one consumer gets it: addresses of the network, and in the form, that it wants. A text is an error. */
-function withAddresses(content: Hash, consumer: LinkConsumer, provider: RecordedProvider): Hash | string {
+export function withAddresses(content: Hash, consumer: Pick<LinkConsumer, 'network' | 'ipAddresses'>): Hash | string {
   if (!Array.isArray(content.instances)) return content;
   const network = consumer.network ?? (typeof content.default_network === 'string' ? content.default_network : '');
   const kind = (consumer.ipAddresses ?? content.use_dns_addresses !== true) ? 'addresses' : 'dns_addresses';
@@ -144,7 +144,7 @@ function withAddresses(content: Hash, consumer: LinkConsumer, provider: Recorded
     if (!isHash(instance)) continue;
     const { addresses, dns_addresses: dnsAddresses, ...rest } = instance;
     const known = kind === 'addresses' ? addresses : dnsAddresses;
-    if (!isHash(known) || !(network in known)) return `Provider link does not have network: '${network}' (link '${provider.name}' of job '${provider.job}' in instance group '${provider.group}')`;
+    if (!isHash(known) || !(network in known)) return `Provider link does not have network: '${network}'`;
     instances.push({ ...rest, address: known[network] });
   }
   return { ...content, default_network: network, instances };

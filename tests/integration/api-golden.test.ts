@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { recordLinks } from '../../server/deployments/links-store';
 import { enqueueTask } from '../../server/tasks/queue';
 import { testStore, type TestStore } from '../support/director-parts';
 import { startRestServer, type RestAnswer, type RestServer } from '../support/rest-server';
@@ -241,6 +242,31 @@ describe('releases and stemcells are shown as recorded', () => {
   ])('%s', (name, expected) => replay(name, expected));
 });
 
+/** The links of `lab`: `web` gets `kv` of `store`, and gives `front` to `check` and `smoke`. */
+async function recordLabLinks(): Promise<void> {
+  const instances = (group: string, ip: string) => ({
+    deployment_name: 'lab', domain: 'bosh', instance_group: group, default_network: 'private', networks: ['private'],
+    instances: [{ name: group, addresses: { private: ip }, dns_addresses: { private: ip } }],
+  });
+  const provider = (name: string, job: string, type: string, shared: boolean, ip: string) => ({ group: job, job, originalName: name, name: `lab-${name}`, type, shared, consumable: true, content: instances(job, ip), metadata: {} });
+  const consumer = (job: string, group: string, originalName: string, from: ReturnType<typeof provider>, more: { name: string; optional: boolean }) => ({
+    group, job, originalName, type: from.type, blocked: false, metadata: {}, ...more,
+    link: { content: from.content, provider: { deployment: 'lab', group: from.group, job: from.job, originalName: from.originalName } },
+  });
+  const kv = provider('kv', 'store', 'kv', true, '10.0.0.9');
+  const front = provider('front', 'web', 'http', false, '10.0.0.2');
+  await db().transaction((tx) =>
+    recordLinks(tx, 1, {
+      providers: [kv, front],
+      consumers: [
+        consumer('web', 'web', 'back', kv, { name: 'lab-kv', optional: false }), consumer('check', 'web', 'front', front, { name: 'front', optional: true }), consumer('smoke', 'smoke', 'front', front, { name: 'front', optional: true }),
+      ],
+    }),
+  );
+  await db().execute(sql`UPDATE links SET created_at = '2026-11-22 22:11:48+00'`);
+  await db().execute(sql`INSERT INTO local_dns_encoded_names (kind, name, id) VALUES ('az', 'z1', 1) ON CONFLICT DO NOTHING`);
+}
+
 describe('a deployment is shown as recorded', () => {
   beforeAll(async () => {
     await recordLab();
@@ -272,6 +298,52 @@ describe('a deployment is shown as recorded', () => {
     ['delete-deployment.01.DELETE.deployments-lab', 'task'],
     ['deploy-first.03.POST.deployments', 'task'],
   ])('%s', (name, expected) => replay(name, expected));
+
+  describe('with its links', () => {
+    beforeAll(recordLabLinks);
+
+    it.each<[string, Expectation]>([
+      ['links-providers.01.GET.link-providers', 'same'],
+      ['links-consumers.01.GET.link-consumers', 'same'],
+      ['links.01.GET.links', 'same'],
+      ['link-address.01.GET.link-address', 'same'],
+      ['link-address.02.GET.link-address', 'same'],
+      ['link-address-azs.01.GET.link-address', 'same'],
+      ['link-address-noid.01.GET.link-address', 'same'],
+      ['link-address-unknown.01.GET.link-address', 'same'],
+      ['link-create-bad.01.POST.links', 'same'],
+      ['link-create-unknown.01.POST.links', 'same'],
+      ['link-create-unshared.01.POST.links', 'same'],
+      ['link-delete-internal.01.DELETE.links-1', 'same'],
+      ['link-delete-unknown.01.DELETE.links-99', 'same'],
+    ])('%s', (name, expected) => replay(name, expected));
+
+    it('gives a program outside a link, the same for the same request, until it is deleted', async () => {
+      const { request, response } = read('link-create.01.POST.links');
+      const order = () => server.call('POST', '/links', { headers: { 'content-type': 'application/json' }, body: z.string().parse(request.body) });
+      const first = await order();
+      expect(first.status).toBe(200);
+      const recorded = z.record(z.string(), z.unknown()).parse(JSON.parse(z.string().parse(response.body)));
+      expect(first.json).toEqual({ ...recorded, created_at: expect.stringMatching(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$/) });
+      expect((await order()).json).toEqual(first.json);
+      await replay('link-address.04.GET.link-address', 'same');
+      await replay('link-delete.01.DELETE.links-4', 'same');
+      await replay('link-delete.02.DELETE.links-5', 'same');
+      expect((await server.call('DELETE', '/links/4')).status).toBe(404);
+      await replay('link-address.05.GET.link-address', 'same');
+      await replay('links-consumers.01.GET.link-consumers', 'same');
+    });
+
+    it('a network that the provider lacks is refused', async () => {
+      const body = JSON.stringify({ link_provider_id: '1', link_consumer: { owner_object: { type: 'external', name: 'outsider' } }, network: 'nope' });
+      const answer = await server.call('POST', '/links', { headers: { 'content-type': 'application/json' }, body });
+      expect(answer.json).toEqual({ code: 810003, description: "Can't resolve network: `nope` in provider id: 1 for `outsider`" });
+    });
+
+    it('an unknown AZ, AZs that are no list and an unknown status are refused', async () => {
+      for (const [query, code] of [['azs[]=nope', 810008], ['azs=z1', 810008], ['status=ill', 810007]]) expect((await server.call('GET', `/link_address?link_id=1&${query}`)).json).toMatchObject({ code });
+    });
+  });
 
   it('is locked while a task holds its lock', async () => {
     const task = await enqueueTask(db(), { type: 'update_deployment', lane: 'normal', description: 'create deployment', user: 'test', payload: {} });
