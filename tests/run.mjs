@@ -20,9 +20,9 @@ const total = { passed: 0, failed: 0 };
 setUp();
 phase('Types', () => check(bin('tsc'), ['--noEmit']));
 phase('Lint', () => check(bin('oxlint'), ['--type-aware']));
-phase('Unit, architecture and integration tests', () => vitest('main', ['--exclude', 'tests/ha/**']));
+phase('Unit, architecture and integration tests', () => vitest('parts', ['--project', 'parts']));
 const built = phase('Build', () => check(process.execPath, ['server/local/build.mjs']));
-phase('High availability tests', () => (built ? vitest('ha', ['tests/ha']) : notBuilt()));
+phase('High availability tests', () => (built ? vitest('ha', ['--project', 'ha']) : notBuilt()));
 phase('Browser tests', () => (built ? playwright() : notBuilt()));
 
 rmSync(results, { recursive: true, force: true });

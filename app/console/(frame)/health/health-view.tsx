@@ -32,7 +32,7 @@ export function HealthView() {
         actions={<ResurrectionSwitch />}
       />
       <Incidents open={open} />
-      <div className="grid gap-x-6 *:min-w-0 min-[1400px]:grid-cols-[3fr_2fr]">
+      <div className="grid gap-x-6 *:min-w-0 min-[1700px]:grid-cols-[3fr_2fr]">
         <DeploymentCounts />
         <Plugins />
       </div>
