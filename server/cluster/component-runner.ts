@@ -43,6 +43,10 @@ export class ComponentRunner implements Renewal {
   readonly #stopping = new AbortController();
   #loop: Promise<void> | undefined;
   #shareOutAt = 0;
+  /** Leases that nobody has although another node is to have them: since when that is seen, monotonic ms. */
+  readonly #reserved = new Map<string, number>();
+  /** `<lease>/<node>`: was offered, and that node was not seen to take it. Perhaps it is of another version and does not know the duty. */
+  readonly #declined = new Set<string>();
 
   constructor(components: readonly Component[], deps: ComponentRunnerDeps) {
     this.#components = components;
@@ -108,7 +112,9 @@ export class ComponentRunner implements Renewal {
       try {
         // Without beats a lease could not be kept.
         if (this.#deps.heart.contactMs() > 0) {
-          await this.#takeFree(await listLeases(this.#deps.connections.db));
+          const leases = await listLeases(this.#deps.connections.db);
+          for (const { name, holder } of leases) if (holder !== undefined) this.#declined.delete(`${name}/${holder}`);
+          await this.#takeFree(leases);
           await this.#shareOut();
         }
       } catch (error) {
@@ -125,6 +131,7 @@ export class ComponentRunner implements Renewal {
   async #takeFree(leases: LeaseInfo[]): Promise<void> {
     const free = leases.filter((lease) => !lease.paused && (lease.holder === undefined || (lease.expiresInMs ?? 0) < 0));
     const known = new Map(this.#components.map((component) => [component.name, component]));
+    const overdue = this.#overdue(free);
     const fairShare = free.length === 0 ? 0 : Math.ceil(this.#components.length / Math.max(1, (await listLoads(this.#deps.connections.db)).length));
     for (const lease of free) {
       const component = known.get(lease.name);
@@ -132,9 +139,18 @@ export class ComponentRunner implements Renewal {
       // Whoever has its share already lets the others go first.
       if (this.#held.size >= fairShare) await sleep(40, this.#stopping.signal).catch(() => undefined);
       const startedAt = this.#clock.monotonic();
-      const epoch = await acquireLease(this.#deps.connections.db, lease.name, this.#deps.node.id);
+      const epoch = await acquireLease(this.#deps.connections.db, lease.name, this.#deps.node.id, overdue.has(lease.name));
       if (epoch !== undefined) this.#take(component, epoch, startedAt);
     }
+  }
+
+  /** Free leases that another node is to have and does not take, as one of another version that does not know them. */
+  #overdue(free: readonly LeaseInfo[]): Set<string> {
+    const now = this.#clock.monotonic();
+    const reserved = new Set(free.filter(({ wantedHolder }) => wantedHolder !== undefined && wantedHolder !== this.#deps.node.id).map(({ name }) => name));
+    for (const name of this.#reserved.keys()) if (!reserved.has(name)) this.#reserved.delete(name);
+    for (const name of reserved) if (!this.#reserved.has(name)) this.#reserved.set(name, now);
+    return new Set([...this.#reserved].filter(([, since]) => now - since > timing.nodeLostMs).map(([name]) => name));
   }
 
   /** Gives one lease to the node with the fewest, when that evens the load: nodes that came back get their share. */
@@ -142,9 +158,14 @@ export class ComponentRunner implements Renewal {
     const now = this.#clock.monotonic();
     if (now < this.#shareOutAt) return;
     this.#shareOutAt = now + timing.shareOutMs;
-    const [least] = await listLoads(this.#deps.connections.db);
-    const [first] = this.#held.values();
-    if (least && first && this.#held.size - least.held >= 2) await moveLease(this.#deps.connections.db, first.component.name, least.node);
+    for (const { node, held } of await listLoads(this.#deps.connections.db)) {
+      if (this.#held.size - held < 2) return;
+      const offer = [...this.#held.keys()].find((name) => !this.#declined.has(`${name}/${node}`));
+      if (offer === undefined) continue;
+      this.#declined.add(`${offer}/${node}`);
+      await moveLease(this.#deps.connections.db, offer, node);
+      return;
+    }
   }
 
   #take(component: Component, epoch: number, startedAt: number): void {

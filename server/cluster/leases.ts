@@ -52,10 +52,10 @@ export async function listLeases(db: Database): Promise<LeaseInfo[]> {
 
 /**
  * Takes the lease if it is free or expired, not paused and not wanted by another living node; the wish of a node that cannot have
- * it any more is forgotten, lest every holder give it up again.
+ * it any more is forgotten, lest every holder give it up again; so is that of one which does not take it, if `overrule` says so.
  * Returns the new epoch, or undefined. Closes the previous holder's history in the same statement.
  */
-export async function acquireLease(db: Database, name: string, node: string): Promise<number | undefined> {
+export async function acquireLease(db: Database, name: string, node: string, overrule = false): Promise<number | undefined> {
   const { rows } = await db.execute<{ epoch: number }>(sql`
     WITH before AS (SELECT name, epoch AS old_epoch, holder AS old_holder, expires_at < now() AS expired FROM leases WHERE name = ${name} FOR UPDATE SKIP LOCKED),
     taken AS (
@@ -64,7 +64,7 @@ export async function acquireLease(db: Database, name: string, node: string): Pr
         expires_at = now() + make_interval(secs => ${timing.componentLeaseMs / 1000})
       FROM before
       WHERE l.name = before.name AND NOT l.paused AND (l.holder IS NULL OR before.expired)
-        AND (l.wanted_holder IS NULL OR l.wanted_holder = ${node} OR NOT EXISTS (
+        AND (${overrule}::boolean OR l.wanted_holder IS NULL OR l.wanted_holder = ${node} OR NOT EXISTS (
           SELECT 1 FROM director_nodes n WHERE n.id = l.wanted_holder AND n.state = 'ready' AND 'components' = ANY(n.roles) AND n.heartbeat_at > now() - make_interval(secs => ${timing.nodeLostMs / 1000})))
       RETURNING l.name, l.epoch),
     closed AS (

@@ -125,6 +125,18 @@ describe('a component', () => {
     expect(log.at(-1)).toEqual({ node: 'A', epoch });
   });
 
+  it('wanted by a node that does not know it goes on', async () => {
+    const log: { node: string; epoch: number }[] = [];
+    const a = await node('A', [duty('duty', log, 'A')]);
+    await until(async () => (await holderOf('duty')) === a.node.id);
+    const older = await node('B', []);
+    await moveLease(store.connections.db, 'duty', older.node.id);
+    await until(() => log.some((entry) => entry.epoch > 1));
+    const epoch = log.at(-1)?.epoch;
+    await sleep(1_000);
+    expect(log.at(-1)).toEqual({ node: 'A', epoch });
+  });
+
   it('that does not end its round does not hold up the stop of its node', async () => {
     const stuck = deferred<void>();
     const a = await node('A', [{ name: 'duty', intervalMs: 20, tick: () => stuck.promise }]);
