@@ -101,7 +101,11 @@ export async function closeIncidents(ctx: ComponentContext, open: OpenIncidents,
   }
   const ended = new Set(endings.map(({ id }) => id));
   if (endings.length > 0) await ctx.write((tx) => endIncidents(tx, endings));
-  if (input.byRecords && open.size > 0) for (const id of await ctx.write((tx) => endByRecords(tx))) ended.add(id);
+  if (input.byRecords && open.size > 0) {
+    // Not what this transaction ended, but what goes on: it may be the repetition of one whose commit was not heard of.
+    const goingOn = await ctx.write((tx) => endByRecords(tx));
+    for (const { id } of open.values()) if (!goingOn.has(id)) ended.add(id);
+  }
   for (const [key, incident] of open) {
     if (!ended.has(incident.id)) continue;
     open.delete(key);

@@ -99,9 +99,9 @@ export async function endIncidents(tx: Tx, endings: readonly Ending[]): Promise<
     FROM unnest(${numbers(endings.map((one) => one.id))}, ${texts(endings.map((one) => one.reason))}) AS c(id, reason) WHERE i.id = c.id AND i.ended_at IS NULL`);
 }
 
-/** Ends the incidents whose VM or instance is not what it was; returns their ids. */
-export async function endByRecords(tx: Tx): Promise<number[]> {
-  const { rows } = await tx.execute<{ id: number }>(sql`
+/** Ends the incidents whose VM or instance is not what it was; returns the ids of all that go on. */
+export async function endByRecords(tx: Tx): Promise<Set<number>> {
+  await tx.execute(sql`
     WITH open AS MATERIALIZED (
       SELECT n.id, n.kind, i.id AS instance, i.state, i.compilation, CASE WHEN n.kind = 'missing_vm' THEN i.spec END AS spec,
         EXISTS (SELECT FROM vms v WHERE v.instance_id = i.id AND v.active AND v.cid IS NOT NULL AND (n.kind = 'missing_vm' OR v.agent_id::text = n.agent_id)) AS vm
@@ -109,8 +109,9 @@ export async function endByRecords(tx: Tx): Promise<number[]> {
     over AS (
       SELECT i.id, CASE WHEN i.instance IS NULL THEN 'the instance is gone' WHEN i.kind = 'missing_vm' AND i.vm THEN 'the VM appeared'
         WHEN i.kind = 'missing_vm' AND NOT ${expectsVm} THEN 'no VM is expected any more' WHEN i.kind <> 'missing_vm' AND NOT i.vm THEN 'the VM is gone' END AS reason FROM open i)
-    UPDATE incidents n SET ended_at = now(), end_reason = o.reason FROM over o WHERE n.id = o.id AND o.reason IS NOT NULL AND n.ended_at IS NULL RETURNING n.id`);
-  return rows.map((row) => row.id);
+    UPDATE incidents n SET ended_at = now(), end_reason = o.reason FROM over o WHERE n.id = o.id AND o.reason IS NOT NULL AND n.ended_at IS NULL`);
+  const { rows } = await tx.execute<{ id: number }>(sql`SELECT id FROM incidents WHERE ended_at IS NULL`);
+  return new Set(rows.map((row) => row.id));
 }
 
 /** Stores alerts, each once, and hints at them; the dedup keys of those that were new. */

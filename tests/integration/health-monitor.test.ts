@@ -138,6 +138,26 @@ describe('an instance without a VM', () => {
     await hm.monitor.tick(ctx);
     expect((await incidents()).map((one) => one.end_reason)).toEqual(['the VM appeared']);
   });
+
+  it('is another incident the next time, though the commit of the end was not heard of', async () => {
+    const { instances, ids, hm, ctx } = await scene(2);
+    const { id = 0, uuid = '' } = instances[0] ?? {};
+    const loseVm = async () => {
+      await db.execute(sql`DELETE FROM vms WHERE instance_id = ${id}`);
+      await hm.sync();
+      await hm.monitor.tick(ctx);
+    };
+    await loseVm();
+    await db.execute(sql`INSERT INTO vms (instance_id, agent_id, cid, state, active) VALUES (${id}, ${ids[0] ?? ''}, 'vm-new', 'created', true)`);
+    await db.execute(sql`UPDATE incidents SET ended_at = now(), end_reason = 'the VM appeared'`);
+    await hm.sync();
+    await hm.monitor.tick(ctx);
+    await loseVm();
+    expect(await incidents()).toEqual([
+      { kind: 'missing_vm', subject: uuid, number: 1, end_reason: 'the VM appeared' },
+      { kind: 'missing_vm', subject: uuid, number: 2, end_reason: null },
+    ]);
+  });
 });
 
 describe('an agent that beats but does not answer', () => {
