@@ -102,10 +102,15 @@ export class Prober {
       this.#probed.delete(agentId);
       this.#deaf.delete(agentId);
     }
+    const due: { agent: ManagedAgent; probed: Probed }[] = [];
     for (const agent of managed.values()) {
       const probed = this.#probed.get(agent.agentId) ?? this.#begin(agent.agentId, now);
-      if (this.#running.size >= concurrency) return;
       if (probed.asking || now < probed.dueAt || agent.compilation || !this.#beats(agent, now)) continue;
+      due.push({ agent, probed });
+    }
+    // Whoever waits longest comes first: in a fleet of which not all can be asked in time, everybody gets a turn.
+    due.sort((a, b) => a.probed.dueAt - b.probed.dueAt);
+    for (const { agent, probed } of due.slice(0, concurrency - this.#running.size)) {
       const asking = this.#ask(agent, probed, signal).finally(() => this.#running.delete(asking));
       this.#running.add(asking);
     }

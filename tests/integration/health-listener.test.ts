@@ -187,6 +187,12 @@ describe('the prober', () => {
     expect(prober.deaf.size).toBe(0);
   });
 
+  it('gives everybody a turn, though not all can be asked in time', async () => {
+    const ids = Array.from({ length: 150 }, (_, n) => `agent-${n}`);
+    const { asked } = probing(Object.fromEntries(ids.map((id) => [id, 'answers' as const])));
+    await until(() => new Set(asked).size === ids.length);
+  });
+
   it('asks nobody that does not beat, nor when this node must not act', async () => {
     const silent = probing({ dead: 'answers' });
     const record = silent.fleet.managed.get('dead');
