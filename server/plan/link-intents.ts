@@ -168,10 +168,17 @@ function valueAt(root: Hash, path: readonly string[]): { found: boolean; value?:
 function setAt(root: Hash, path: readonly string[], value: unknown): void {
   let at = root;
   for (const key of path.slice(0, -1)) {
-    const next = at[key];
-    at = isHash(next) ? next : (at[key] = {});
+    const present = Object.hasOwn(at, key) ? at[key] : undefined;
+    const next: Hash = isHash(present) ? present : {};
+    define(at, key, next);
+    at = next;
   }
-  at[path.at(-1) ?? ''] = value;
+  define(at, path.at(-1) ?? '', value);
+}
+
+/** A plain property even for a name like `__proto__`. */
+function define(hash: Hash, key: string, value: unknown): void {
+  Object.defineProperty(hash, key, { value, writable: true, enumerable: true, configurable: true });
 }
 
 function consumersOf(linked: LinkedJob, deployments: readonly string[], errors: string[]): LinkConsumer[] {

@@ -21,6 +21,7 @@ function stateWithLinks(recorded: RecordedProvider[] = []): RecordedState {
         job(4, 'optional-app', { consumes: [{ name: 'store', type: 'sql', optional: true }] }),
         job(5, 'broken', { ...database, provides: [{ name: 'broken', type: 'sql', properties: ['nowhere'] }] }),
         job(6, 'plain', {}),
+        job(7, 'odd', { properties: { '__proto__.odd': { default: 1 } }, provides: [{ name: 'odd', type: 'odd', properties: ['__proto__.odd'] }] }),
       ],
     }],
   };
@@ -45,6 +46,11 @@ const errorOf = (manifest: string, recorded: RecordedProvider[] = []): string =>
 };
 
 describe('a link', () => {
+  it('has properties of any name without an effect on anything else', () => {
+    planOf(groups(group('web', job('odd'))));
+    expect(Object.hasOwn(Object.prototype, 'odd')).toBe(false);
+  });
+
   it('has the addresses of the provider, the properties that its release names, and nothing else', () => {
     const plan = planOf(groups(data, group('web', job('app'))));
     const [first, second] = plan.groups[0]?.instances ?? [];
