@@ -20,7 +20,8 @@ export async function findLatestVersion(db: Db, name: string): Promise<StoredVer
 
 export async function findVersion(db: Db, id: string): Promise<StoredVersion | undefined> {
   // Ids of other config servers need not be UUIDs.
-  const [row] = await db.select(columns).from(variableValues).where(sql`${variableValues.id}::text = ${id}`);
+  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id)) return undefined;
+  const [row] = await db.select(columns).from(variableValues).where(eq(variableValues.id, id));
   return row;
 }
 
