@@ -240,7 +240,7 @@ function deployDeps({ config, db, blobstore, agents, renderer, cpis, issuer, caS
     },
     settings: {
       director: {
-        name: config.name, uuid, dnsDomain: config.local_dns.domain, trustedCertsSha1: sha1Hex(''), natsConfigSha1: caSha1, blobstoreConfigSha1: sha1Hex(JSON.stringify(agentBlobstores)),
+        name: config.name, uuid, dnsDomain: config.local_dns.domain, localDns: config.local_dns.enabled, useDnsAddresses: config.local_dns.use_dns_addresses, trustedCertsSha1: sha1Hex(''), natsConfigSha1: caSha1, blobstoreConfigSha1: sha1Hex(JSON.stringify(agentBlobstores)),
         ownAddresses: async () => hostAddresses(),
       },
       maxThreads: config.max_threads, maxVmCreateTries: config.max_vm_create_tries, agentWaitTimeoutMs: config.agent.wait_timeout_s * 1_000, agentEnv: config.agent.env,

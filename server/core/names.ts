@@ -14,3 +14,11 @@ export function canonicalName(name: string): string {
   if (canonical.endsWith('-')) throw new DirectorError(420001, `Invalid DNS canonical name '${canonical}', cannot end with a hyphen`);
   return canonical;
 }
+
+/**
+ * The DNS name of an instance in one network: `<host>.<group>.<network>.<deployment>.<domain>`, `host` being its UUID or its index.
+ * Throws 420001 for what DNS cannot express. Source: cloudfoundry/bosh src/bosh-director/lib/bosh/director/dns/dns_name_generator.rb.
+ */
+export function instanceDnsName(host: string, at: { group: string; network: string; deployment: string; domain: string }): string {
+  return [host, canonicalName(at.group), canonicalName(at.network), canonicalName(at.deployment), at.domain].join('.');
+}

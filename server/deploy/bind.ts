@@ -1,4 +1,5 @@
 import { recordLinks, type ConsumerToRecord, type ProviderToRecord } from '../deployments/links-store';
+import { giveAzIds } from '../dns/store';
 import type { Plan } from '../plan/types';
 import type { TaskContext } from '../tasks/context';
 import { createInstances, linkArtifacts, reserveAddresses, updateInstance } from './store';
@@ -14,7 +15,7 @@ export class AddressTaken extends Error {
 }
 
 /**
- * Records what the plan decided before anything is done: new instances, identities that moved, addresses, links, and the use of
+ * Records what the plan decided before anything is done: new instances, identities that moved, addresses, DNS ids, links, and the use of
  * releases and stemcells. All or nothing. Returns uuid → row of the new instances. Throws AddressTaken.
  */
 export async function bindPlan(ctx: TaskContext, plan: Plan, deploymentId: number): Promise<Map<string, number>> {
@@ -28,6 +29,7 @@ export async function bindPlan(ctx: TaskContext, plan: Plan, deploymentId: numbe
     const taken = await reserveAddresses(tx, wishes, ctx.taskId);
     if (taken.length > 0) throw new AddressTaken(taken);
     await linkArtifacts(tx, deploymentId, { releaseVersionIds: plan.releases.map((release) => release.id), stemcellIds: plan.stemcells.flatMap((stemcell) => stemcell.ids) });
+    await giveAzIds(tx, plan.azs.map(({ name }) => name));
     await recordLinks(tx, deploymentId, linksToRecord(plan));
     return ids;
   });

@@ -3,11 +3,12 @@ import { mapPool } from '../core/concurrency';
 import { sha256Hex } from '../core/digest';
 import { templateSpec } from '../plan/specs';
 import type { BoundJob, InstancePlan, Plan, RenderedHashes } from '../plan/types';
+import { listAzIds } from '../dns/store';
 import type { TaskContext } from '../tasks/context';
 import { deploymentRenderError, groupErrorText, RenderError } from '../templates/errors';
 import { configurationHash, templateHashes, withLinksFile } from '../templates/instance';
 import { jobSources, readJobArchive } from '../templates/job-archive';
-import { encodeJob, jobKey, noDnsIds, type RenderedJob, type RenderJob } from '../templates/render-job';
+import { encodeJob, jobKey, noDnsIds, type DnsIds, type RenderedJob, type RenderJob } from '../templates/render-job';
 import type { DeployDeps } from './ports';
 import { listRenderInputs } from './store';
 
@@ -55,13 +56,14 @@ export class JobSourceCache {
 export async function renderPlan(ctx: TaskContext, deps: DeployDeps, plan: Plan, sources: JobSourceCache): Promise<Map<string, RenderedInstance>> {
   const rendered = new Map<string, RenderedInstance>();
   const known = await listRenderInputs(deps.db, plan.groups.flatMap((group) => group.instances.flatMap((instance) => instance.existing?.id ?? [])));
+  const dns = await dnsIds(deps, plan);
   const failures: string[] = [];
   for (const group of plan.groups) {
     let groupFailure: string | undefined;
     await mapPool(group.instances, 8, async (instance) => {
       if (groupFailure !== undefined) return;
       await ctx.checkpoint();
-      const input = await renderInput(instance, plan, sources);
+      const input = await renderInput(instance, plan, { sources, dns });
       const last = instance.existing && known.get(instance.existing.id);
       const render = () => renderJobs(ctx, deps, input.jobs);
       if (last?.inputKey === input.key) {
@@ -89,8 +91,13 @@ function hashesOf(jobs: readonly RenderedJob[]): RenderedHashes {
   return jobs.length === 0 ? { templateHashes: {} } : { configurationHash: configurationHash(jobs), templateHashes: templateHashes(jobs) };
 }
 
-async function renderInput(instance: InstancePlan, plan: Plan, sources: JobSourceCache): Promise<{ key: string; jobs: RenderJob[] }> {
-  const jobs = await Promise.all(instance.jobs.map(async (job): Promise<RenderJob> => ({ ...(await sources.get(job)), context: templateSpec(instance, job, plan), dns: noDnsIds })));
+/** What `link.address` needs of long names. An AZ without an id is met in a dry run only, which records nothing. */
+async function dnsIds(deps: DeployDeps, plan: Plan): Promise<DnsIds> {
+  return { ...noDnsIds, azs: { ...Object.fromEntries(plan.azs.map(({ name }) => [name, 0])), ...Object.fromEntries(await listAzIds(deps.db)) } };
+}
+
+async function renderInput(instance: InstancePlan, plan: Plan, { sources, dns }: { sources: JobSourceCache; dns: DnsIds }): Promise<{ key: string; jobs: RenderJob[] }> {
+  const jobs = await Promise.all(instance.jobs.map(async (job): Promise<RenderJob> => ({ ...(await sources.get(job)), context: templateSpec(instance, job, plan), dns })));
   return { key: sha256Hex(jobs.map((job) => jobKey(job, encodeJob(job))).join('\n')), jobs };
 }
 

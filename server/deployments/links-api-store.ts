@@ -1,7 +1,6 @@
 import { and, asc, eq, sql } from 'drizzle-orm';
 import type { Db, Tx } from '../../db/client';
 import { deployments } from '../../db/schema/deployments';
-import { localDnsEncodedNames } from '../../db/schema/dns';
 import { linkConsumerIntents, linkConsumers, linkProviderIntents, linkProviders, links } from '../../db/schema/links';
 
 /** Links as programs outside see and make them. */
@@ -165,10 +164,4 @@ export async function deleteLink(tx: Tx, link: FoundLink): Promise<void> {
   await tx.delete(links).where(eq(links.id, link.id));
   await tx.execute(sql`DELETE FROM link_consumer_intents i WHERE i.id = ${link.consumer.intentId} AND NOT EXISTS (SELECT FROM links l WHERE l.link_consumer_intent_id = i.id)`);
   await tx.execute(sql`DELETE FROM link_consumers c WHERE c.id = ${link.consumer.id} AND NOT EXISTS (SELECT FROM link_consumer_intents i WHERE i.link_consumer_id = c.id)`);
-}
-
-/** Name → id of all AZs that DNS names know. */
-export async function listAzIds(db: Db): Promise<Map<string, number>> {
-  const rows = await db.select({ name: localDnsEncodedNames.name, id: localDnsEncodedNames.id }).from(localDnsEncodedNames).where(eq(localDnsEncodedNames.kind, 'az'));
-  return new Map(rows.map((row) => [row.name, row.id]));
 }

@@ -77,6 +77,8 @@ export type ManifestState = 'started' | 'stopped' | 'detached' | 'restart' | 're
 export interface Features {
   /** Fills `env.bosh.job_dir.tmpfs` and `env.bosh.agent.settings.tmpfs`; undefined leaves env alone. */
   useTmpfsConfig?: boolean;
+  /** Links and `spec.address` have DNS names instead of IPs; undefined: as the director says. */
+  useDnsAddresses?: boolean;
 }
 
 export interface Manifest {

@@ -88,7 +88,7 @@ function parseReleases(document: Hash): ManifestRelease[] {
 }
 
 const booleanFeatures = ['use_dns_addresses', 'use_link_dns_names', 'use_short_dns_addresses', 'randomize_az_placement', 'converge_variables', 'use_tmpfs_config'];
-const unsupportedFeatures = ['use_dns_addresses', 'use_link_dns_names', 'use_short_dns_addresses', 'randomize_az_placement'];
+const unsupportedFeatures = ['use_link_dns_names', 'use_short_dns_addresses', 'randomize_az_placement'];
 
 function parseFeatures(document: Hash): Features {
   const features = optionalField(document, 'features', 'Hash') ?? {};
@@ -103,7 +103,8 @@ function parseFeatures(document: Hash): Features {
   }
   const wanted = unsupportedFeatures.find((key) => features[key] === true);
   if (wanted !== undefined) throw notSupported(`'${wanted}' in 'features'`);
-  return { useTmpfsConfig: typeof features.use_tmpfs_config === 'boolean' ? features.use_tmpfs_config : undefined };
+  const flag = (key: string) => (typeof features[key] === 'boolean' ? features[key] : undefined);
+  return { useTmpfsConfig: flag('use_tmpfs_config'), useDnsAddresses: flag('use_dns_addresses') };
 }
 
 function refuseTakenNames(groups: readonly ManifestGroup[]): void {

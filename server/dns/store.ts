@@ -71,7 +71,8 @@ async function encodeNewNames(tx: Tx): Promise<void> {
       UNION SELECT DISTINCT 'group', instance_group, deployment FROM local_dns_records WHERE NOT tombstone
     ) used
     WHERE NOT EXISTS (SELECT FROM local_dns_encoded_names e WHERE e.kind = used.kind AND e.name = used.name AND e.deployment = used.deployment)
-    ORDER BY kind, deployment, name`);
+    ORDER BY kind, deployment, name
+    ON CONFLICT DO NOTHING`);
 }
 
 const blobColumns = { version: localDnsBlobs.id, blobId: localDnsBlobs.blobstoreId, digest: localDnsBlobs.digest, stored: localDnsBlobs.stored };
@@ -98,6 +99,21 @@ export async function listRecords(db: Db): Promise<DnsRecord[]> {
     SELECT instance_id AS "instanceId", instance_uuid AS "instanceUuid", instance_index AS "instanceIndex", instance_group AS "group", az, network, deployment, ip, agent_id AS "agentId", domain
     FROM local_dns_records WHERE NOT tombstone ORDER BY instance_id, network, id`);
   return rows;
+}
+
+/** Gives AZs that have none the ids that stand for them in DNS names. */
+export async function giveAzIds(tx: Tx, names: readonly string[]): Promise<void> {
+  if (names.length === 0) return;
+  await tx.execute(sql`
+    INSERT INTO local_dns_encoded_names (kind, name) SELECT 'az', name FROM unnest(${sql.param([...names])}::text[]) name
+    WHERE NOT EXISTS (SELECT FROM local_dns_encoded_names e WHERE e.kind = 'az' AND e.name = name.name AND e.deployment = '') ORDER BY name
+    ON CONFLICT DO NOTHING`);
+}
+
+/** Name → id of all AZs that have one. */
+export async function listAzIds(db: Db): Promise<Map<string, number>> {
+  const rows = await db.select({ name: localDnsEncodedNames.name, id: localDnsEncodedNames.id }).from(localDnsEncodedNames).where(eq(localDnsEncodedNames.kind, 'az'));
+  return new Map(rows.map((row) => [row.name, row.id]));
 }
 
 /** Ids of all names that were ever in a record. */

@@ -1,5 +1,6 @@
 import type { CloudConfig } from '../configs/cloud-config';
 import { notSupported } from '../core/errors';
+import { instanceDnsName } from '../core/names';
 import type { Hash } from '../core/yaml';
 import { decideChanges, desiredState, requestedState } from './changes';
 import { resolve } from './instance-groups';
@@ -7,7 +8,7 @@ import { linksOfJob, resolveLinks, type LinkGroup, type PlannedLinks } from './l
 import { network } from './networks';
 import { inUpdateOrder } from './order';
 import { place } from './placement';
-import { addressOf } from './specs';
+import { addressableNetwork } from './specs';
 import type { NetworkedGroup, NetworkedInstance, Networked, Resolved, ResolvedGroup } from './phases';
 import type { CompilationPlan, DeployRequest, GroupPlan, InstancePlan, ObsoletePlan, Plan, PlanInput, RecordedInstance, RequestedState } from './types';
 
@@ -25,7 +26,7 @@ export function buildPlan(input: PlanInput): Plan {
 function plan({ placed, groups }: Networked): Plan {
   const { resolved, removed } = placed;
   const { state, request } = resolved.input;
-  const links = resolveLinks(resolved.links, { deployment: state.deployment.name, domain: state.director.dnsDomain, groups: groups.map(linkGroup), recorded: state.linkProviders });
+  const links = resolveLinks(resolved.links, { deployment: state.deployment.name, domain: state.director.dnsDomain, useDnsAddresses: usesDnsAddresses(resolved), groups: groups.map(linkGroup), recorded: state.linkProviders });
   return {
     links,
     deployment: state.deployment.name,
@@ -77,7 +78,7 @@ function planInstance(group: ResolvedGroup, instance: NetworkedInstance, resolve
   const requested = requestOf(group, existing, request);
   const undecided = {
     uuid, group: group.name, index, az, bootstrap, isNew: existing === undefined, existing, desiredState: desiredState(existing, requested),
-    networks, address: addressOf(networks), reservations, cloudProperties: cloudPropertiesOf(group, az, resolved.cloudConfig), env: group.env, stemcell: group.stemcell,
+    networks, ...addressesOf(group.name, instance, resolved), reservations, cloudProperties: cloudPropertiesOf(group, az, resolved.cloudConfig), env: group.env, stemcell: group.stemcell,
     vmType: group.vmType, jobs: group.jobs, packages: group.packages, update: group.update, lifecycle: group.lifecycle,
     tags: { ...resolved.tags, ...group.tags }, disks: [] as const, skipDrain: skipsDrain(group.name, request),
   };
@@ -85,6 +86,19 @@ function planInstance(group: ResolvedGroup, instance: NetworkedInstance, resolve
     state, requested, recreate: request.recreate ?? false, recreateVmsCreatedBefore: request.recreateVmsCreatedBefore,
     networkChanges: instance.networkChanges, tags: resolved.tags,
   });
+}
+
+function usesDnsAddresses({ manifest, input }: Resolved): boolean {
+  const { director } = input.state;
+  return director.localDns && (manifest.features.useDnsAddresses ?? director.useDnsAddresses);
+}
+
+function addressesOf(group: string, { uuid, networks }: NetworkedInstance, resolved: Resolved): Pick<InstancePlan, 'ip' | 'address'> {
+  const { deployment, director } = resolved.input.state;
+  const name = addressableNetwork(networks);
+  if (name === undefined) return { ip: null, address: null };
+  const ip = networks[name]?.ip ?? null;
+  return { ip, address: usesDnsAddresses(resolved) ? instanceDnsName(uuid, { group, network: name, deployment: deployment.name, domain: director.dnsDomain }) : ip };
 }
 
 /** A request's state for all groups is given under `*`. */

@@ -66,6 +66,26 @@ describe('a link', () => {
     });
   });
 
+  it('has DNS names where the deployment wants them, or the director if the deployment says nothing; a consumer may want IPs', () => {
+    const addresses = (features: string, director = {}, consumes = '') => {
+      const state = stateWithLinks();
+      const plan = planOf(`${groups(data, group('web', job('app', consumes)))}\n${features}`, [], { state: { ...state, director: { ...state.director, ...director } } });
+      const [instance] = plan.groups[0]?.instances ?? [];
+      const shown = JSON.stringify(linksOf(plan, 'web').store);
+      const name = `${instance?.uuid}.data.private.dep.bosh`;
+      const kindOf = (address: unknown) => (address === name ? 'name' : address === instance?.ip ? 'ip' : address);
+      return { link: kindOf(/"address":"([^"]+)"/.exec(shown)?.[1]), spec: kindOf(instance?.address) };
+    };
+    const wanted = 'features: {use_dns_addresses: true}';
+    expect(addresses(wanted)).toEqual({ link: 'name', spec: 'name' });
+    expect(addresses('', { useDnsAddresses: true })).toEqual({ link: 'name', spec: 'name' });
+    expect(addresses('features: {use_dns_addresses: false}', { useDnsAddresses: true })).toEqual({ link: 'ip', spec: 'ip' });
+    expect(addresses('')).toEqual({ link: 'ip', spec: 'ip' });
+    expect(addresses(wanted, { localDns: false })).toEqual({ link: 'ip', spec: 'ip' });
+    expect(addresses(wanted, {}, ', consumes: {store: {from: db, ip_addresses: true}}')).toEqual({ link: 'ip', spec: 'name' });
+    expect(addresses('', {}, ', consumes: {store: {from: db, ip_addresses: false}}')).toEqual({ link: 'name', spec: 'ip' });
+  });
+
   it('is found by its type alone, and by its alias when the manifest names one', () => {
     const two = [group('data', job('db', ', provides: {db: {as: main}}')), group('copy', job('replica'))];
     expect(linksOf(planOf(groups(...two, group('web', job('app', ', consumes: {store: {from: main}}')))), 'web')).toMatchObject({ store: { instance_group: 'data' } });

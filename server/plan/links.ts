@@ -1,4 +1,4 @@
-import { canonicalName } from '../core/names';
+import { instanceDnsName } from '../core/names';
 import { code, DirectorError } from '../core/errors';
 import { isHash, type Hash } from '../core/yaml';
 import type { LinkConsumer, LinkIntents, LinkProvider } from './link-intents';
@@ -42,6 +42,8 @@ export interface LinkGroup {
 export interface LinkFacts {
   deployment: string;
   domain: string;
+  /** Addresses of what is provided are DNS names. */
+  useDnsAddresses: boolean;
   groups: readonly LinkGroup[];
   /** Links that other deployments recorded. */
   recorded: readonly RecordedProvider[];
@@ -122,14 +124,14 @@ function contentOf(provider: LinkProvider, facts: LinkFacts): Hash {
     instance_group: group.name,
     properties: provider.properties,
     use_short_dns_addresses: false,
-    use_dns_addresses: false,
+    use_dns_addresses: facts.useDnsAddresses,
     use_link_dns_names: false,
     group_name: `${provider.name}-${provider.type}`,
     instances: group.instances.map(({ uuid, index, bootstrap, az, ips }) => ({
       name: group.name, id: uuid, index, bootstrap, az,
       address: ips[group.defaultNetwork] ?? null,
       addresses: { ...ips },
-      dns_addresses: Object.fromEntries(group.networks.map((network) => [network, [uuid, ...[group.name, network, facts.deployment].map(canonicalName), facts.domain].join('.')])),
+      dns_addresses: Object.fromEntries(group.networks.map((network) => [network, instanceDnsName(uuid, { group: group.name, network, deployment: facts.deployment, domain: facts.domain })])),
     })),
   };
 }

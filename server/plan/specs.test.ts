@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import seenFull from '../../tests/fixtures/plan/apply-spec.json';
 import seenInitial from '../../tests/fixtures/plan/apply-spec-initial.json';
 import { completePlan, emptyState } from '../../tests/support/planning';
-import { addressOf, applySpec, fullSpec, initialApplySpec, specOfNewVm, templateSpec } from './specs';
+import { addressableNetwork, applySpec, fullSpec, initialApplySpec, specOfNewVm, templateSpec } from './specs';
 import type { ReleaseVersionRecord } from '../releases/release';
 
 // The specs in tests/fixtures/plan were sent by the Ruby director for this manifest.
@@ -99,7 +99,7 @@ describe('specs', () => {
 
 it('the address is that of the addressable network, else of the gateway', () => {
   const settings = (ip: string, defaults?: string[]) => ({ type: 'manual' as const, ip, prefix: '32', cloud_properties: {}, ...(defaults ? { default: defaults } : {}) });
-  expect(addressOf({ a: settings('1', ['dns', 'gateway']), b: settings('2', ['addressable']) })).toBe('2');
-  expect(addressOf({ a: settings('1'), b: settings('2', ['dns', 'gateway']) })).toBe('2');
-  expect(addressOf({})).toBeNull();
+  expect(addressableNetwork({ a: settings('1', ['dns', 'gateway']), b: settings('2', ['addressable']) })).toBe('b');
+  expect(addressableNetwork({ a: settings('1'), b: settings('2', ['dns', 'gateway']) })).toBe('b');
+  expect(addressableNetwork({})).toBeUndefined();
 });

@@ -1,5 +1,5 @@
 import type { Hash } from '../core/yaml';
-import { canonicalName } from '../core/names';
+import { instanceDnsName } from '../core/names';
 import { updateSpec } from '../deployments/update-config';
 import type { ApplySpec, FullSpec, InitialApplySpec, JobSpec, NetworkSettings, RenderedTemplatesArchive } from '../instances/instance';
 import type { TemplateSpec } from '../templates/render-job';
@@ -71,7 +71,7 @@ function propertiesOf(instance: InstancePlan): Record<string, Hash> {
 /** What the templates of one job of the instance see as `spec`. */
 export function templateSpec(instance: InstancePlan, job: BoundJob, plan: PlanFacts): TemplateSpec {
   const { dnsDomain } = plan.director;
-  const record = (network: string) => [String(instance.index), ...[instance.group, network, plan.deployment].map(canonicalName), dnsDomain].join('.');
+  const record = (network: string) => instanceDnsName(String(instance.index), { group: instance.group, network, deployment: plan.deployment, domain: dnsDomain });
   const networks = Object.fromEntries(Object.entries(instance.networks).map(([name, settings]) => [name, { ...settings, dns_record_name: record(name) }]));
   return {
     deployment: plan.deployment,
@@ -86,16 +86,16 @@ export function templateSpec(instance: InstancePlan, job: BoundJob, plan: PlanFa
     dns_domain_name: dnsDomain,
     persistent_disk: 0,
     address: instance.address,
-    ip: instance.address,
+    ip: instance.ip,
     properties: job.properties,
     links: job.links,
     release: { name: job.release.name, version: job.release.version },
   };
 }
 
-/** The IP of the addressable network, else of the one with the default gateway. */
-export function addressOf(networks: Readonly<Record<string, NetworkSettings>>): string | null {
-  const all = Object.values(networks);
-  const found = all.find((settings) => settings.default?.includes('addressable')) ?? all.find((settings) => settings.default?.includes('gateway'));
-  return found?.ip ?? null;
+/** The addressable network, else the one with the default gateway; undefined when neither is there. */
+export function addressableNetwork(networks: Readonly<Record<string, NetworkSettings>>): string | undefined {
+  const all = Object.entries(networks);
+  const [name] = all.find(([, settings]) => settings.default?.includes('addressable')) ?? all.find(([, settings]) => settings.default?.includes('gateway')) ?? [];
+  return name;
 }

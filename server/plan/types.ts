@@ -110,6 +110,10 @@ export interface DirectorFacts {
   name: string;
   /** Root of DNS names, `bosh` by default. */
   dnsDomain: string;
+  /** Agents are told DNS records; without them no address is a name. */
+  localDns: boolean;
+  /** Deployments that do not say it themselves have DNS names as addresses. */
+  useDnsAddresses: boolean;
   trustedCertsSha1: string;
   natsConfigSha1: string;
   blobstoreConfigSha1: string;
@@ -237,7 +241,9 @@ export interface InstancePlan {
   existing?: RecordedInstance;
   desiredState: InstanceState;
   networks: Readonly<Record<string, NetworkSettings>>;
-  /** IP of the addressable network, else of the default gateway's. */
+  /** In the addressable network, else in the default gateway's. */
+  ip: string | null;
+  /** `ip`, or the DNS name in the same network. */
   address: string | null;
   reservations: ReservationPlan;
   /** AZ ← vm_type ← vm_extensions. */

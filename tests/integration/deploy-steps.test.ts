@@ -76,7 +76,7 @@ function depsOf(cpi: VmCalls, agents: Agents = fakeAgents({ ready: async () => u
     db: store.connections.db, blobstore: store.blobstore, agents, cpi, renderer: { render: unused },
     nats: { bootstrapCertificate: certificate, permanentCertificate: certificate, movedUrls: async () => undefined, awaitAuthorised: async () => undefined },
     settings: {
-      director: { name: 'director', uuid: randomUUID(), dnsDomain: 'bosh', trustedCertsSha1: 'certs', natsConfigSha1: 'nats', blobstoreConfigSha1: 'blobs', ownAddresses: async () => [] },
+      director: { name: 'director', uuid: randomUUID(), dnsDomain: 'bosh', localDns: true, useDnsAddresses: false, trustedCertsSha1: 'certs', natsConfigSha1: 'nats', blobstoreConfigSha1: 'blobs', ownAddresses: async () => [] },
       maxThreads: 4, maxVmCreateTries: 2, agentWaitTimeoutMs: 1_000, agentEnv: {}, natsUrls: [], agentBlobstores: [], shortLivedBootstrapCredentials: true,
     },
   };

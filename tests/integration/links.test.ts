@@ -2,6 +2,7 @@ import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Database } from '../../db/client';
 import { deleteOldLinks, listDeploymentNames, listSharedProviders, recordLinks, type ConsumerToRecord, type ProviderToRecord } from '../../server/deployments/links-store';
+import { giveAzIds, listAzIds } from '../../server/dns/store';
 import { testStore, type TestStore } from '../support/director-parts';
 
 let store: TestStore;
@@ -31,6 +32,14 @@ const deployed = (id: number, providers: ProviderToRecord[], consumers: Consumer
     await recordLinks(tx, id, { providers, consumers });
     await deleteOldLinks(tx, id);
   });
+
+it('AZs have ids in DNS names, the same for ever', async () => {
+  await Promise.all([['z1', 'z2'], ['z2', 'z1'], []].map((names) => db.transaction((tx) => giveAzIds(tx, names))));
+  const ids = await listAzIds(db);
+  expect([...ids.keys()].toSorted()).toEqual(['z1', 'z2']);
+  await db.transaction((tx) => giveAzIds(tx, ['z3', 'z1']));
+  expect(await listAzIds(db)).toEqual(new Map([...ids, ['z3', expect.any(Number)]]));
+});
 
 describe('recorded links', () => {
   it('show other deployments what is shared, as of the newest deploy', async () => {

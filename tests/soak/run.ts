@@ -34,9 +34,10 @@ async function soak(system: SoakSystem, { pace, minutes, say, everyFault = false
   const deaths: Death[] = [];
   const rounds: SoakReport['rounds'] = [];
   const until = performance.now() + minutes * 60_000;
+  const leastRounds = everyFault ? faults.length : 0;
   // Each fault once before any comes again.
   let order: typeof faults = [];
-  while (performance.now() < until || (everyFault && rounds.length < faults.length)) {
+  while (performance.now() < until || rounds.length < leastRounds) {
     if (order.length === 0) order = shuffled(faults);
     const [fault, ...rest] = order;
     order = rest;

@@ -78,7 +78,7 @@ export function release(version: string): ReleaseVersionRecord {
 
 export function emptyState(): RecordedState {
   return {
-    director: { name: 'directorate', dnsDomain: 'bosh', trustedCertsSha1: 'certs', natsConfigSha1: 'nats', blobstoreConfigSha1: 'blobs', ownAddresses: ['10.0.1.10'] },
+    director: { name: 'directorate', dnsDomain: 'bosh', localDns: true, useDnsAddresses: false, trustedCertsSha1: 'certs', natsConfigSha1: 'nats', blobstoreConfigSha1: 'blobs', ownAddresses: ['10.0.1.10'] },
     deployment: { name: 'dep', manifest: null, tags: {} },
     instances: [],
     takenAddresses: [],

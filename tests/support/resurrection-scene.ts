@@ -104,7 +104,7 @@ function depsOf(store: TestStore, scene: Scene, points: Points): ProblemDeps {
     db: store.connections.db, blobstore: store.blobstore, agents: agentsOf(scene, around), cpi: cloudOf(scene, around), renderer: { render: unused },
     nats: { bootstrapCertificate: certificate, permanentCertificate: certificate, movedUrls: async () => undefined, awaitAuthorised: async () => undefined },
     settings: {
-      director: { name: 'director', uuid: 'deadbeef', dnsDomain: 'bosh', trustedCertsSha1: 'certs', natsConfigSha1: 'nats', blobstoreConfigSha1: 'blobs', ownAddresses: async () => [] },
+      director: { name: 'director', uuid: 'deadbeef', dnsDomain: 'bosh', localDns: true, useDnsAddresses: false, trustedCertsSha1: 'certs', natsConfigSha1: 'nats', blobstoreConfigSha1: 'blobs', ownAddresses: async () => [] },
       maxThreads: 4, maxVmCreateTries: 1, agentWaitTimeoutMs: 1_000, agentEnv: {}, natsUrls: [], agentBlobstores: [], shortLivedBootstrapCredentials: true,
     },
     bus: { status: () => ({ ...scene.bus, server: undefined, since: new Date() }) },
