@@ -34,3 +34,22 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
 export function abortReason(signal: AbortSignal): Error {
   return signal.reason instanceof Error ? signal.reason : new Error('aborted');
 }
+
+/**
+ * A signal that aborts as the first of these does, until `release`. For signals that live long: `AbortSignal.any` leaves something behind at each of
+ * them with every call, for ever (https://github.com/nodejs/node/issues/54614), and fails in the end.
+ */
+export function firstToAbort(...signals: readonly AbortSignal[]): { signal: AbortSignal; release: () => void } {
+  const first = new AbortController();
+  const abort = ({ target }: Pick<Event, 'target'>) => first.abort(target instanceof AbortSignal ? target.reason : undefined);
+  for (const signal of signals) {
+    if (signal.aborted) abort({ target: signal });
+    else signal.addEventListener('abort', abort, { once: true });
+  }
+  return {
+    signal: first.signal,
+    release: () => {
+      for (const signal of signals) signal.removeEventListener('abort', abort);
+    },
+  };
+}

@@ -1,6 +1,6 @@
 import { callerWithoutTask, type Agents } from '../agents/agent';
 import { isAgentFailure } from '../agents/request';
-import type { Clock } from '../core/clock';
+import { firstToAbort, type Clock } from '../core/clock';
 
 export interface LastWordDeps {
   agents: Pick<Agents, 'agentFor'>;
@@ -56,13 +56,15 @@ export class LastWord {
 
   async #askOne(agentId: string, signal: AbortSignal): Promise<void> {
     this.#asking++;
+    const ends = firstToAbort(signal, AbortSignal.timeout(lastWordMs.patience));
     try {
-      await this.#deps.agents.agentFor({ id: agentId, name: agentId }, callerWithoutTask(AbortSignal.any([signal, AbortSignal.timeout(lastWordMs.patience)]))).ping();
+      await this.#deps.agents.agentFor({ id: agentId, name: agentId }, callerWithoutTask(ends.signal)).ping();
       this.#answeredAt.set(agentId, this.#deps.clock.monotonic());
     } catch (error) {
       // An agent that refuses has answered.
       if (isAgentFailure(error)) this.#answeredAt.set(agentId, this.#deps.clock.monotonic());
     } finally {
+      ends.release();
       this.#asking--;
     }
   }

@@ -1,6 +1,6 @@
 import type { Database } from '../../db/client';
 import type { Notifications } from '../cluster/notifications';
-import { sleep, type Clock } from '../core/clock';
+import { firstToAbort, sleep, type Clock } from '../core/clock';
 import type { Log } from '../core/log';
 import type { Bus, BusMessage } from '../nats/connection';
 import { alertOfAgent, alertOfDirector, createAlertBuffer, type AlertBuffer } from './alert-buffer';
@@ -222,8 +222,9 @@ export class HealthListener {
   async #readRecords(): Promise<boolean> {
     const { clock, db } = this.#deps;
     const patience = new AbortController();
+    const ends = firstToAbort(patience.signal, this.#stopping.signal);
     try {
-      const tooLong = sleep(readTimeoutMs, AbortSignal.any([patience.signal, this.#stopping.signal])).then(() => Promise.reject(new Error('the database did not answer')));
+      const tooLong = sleep(readTimeoutMs, ends.signal).then(() => Promise.reject(new Error('the database did not answer')));
       const records = await Promise.race([readFleet(db, () => clock.monotonic()), tooLong]);
       this.#databaseAhead = records.now - clock.now();
       this.#probe.setNames(records.serverNames);
@@ -234,13 +235,16 @@ export class HealthListener {
       return false;
     } finally {
       patience.abort();
+      ends.release();
     }
   }
 
   async #hint(ms: number): Promise<void> {
     const woken = new AbortController();
     this.#wake = () => woken.abort();
-    await sleep(ms, AbortSignal.any([woken.signal, this.#stopping.signal])).catch(() => undefined);
+    const ends = firstToAbort(woken.signal, this.#stopping.signal);
+    await sleep(ms, ends.signal).catch(() => undefined);
+    ends.release();
     this.#wake = () => undefined;
   }
 }

@@ -1,6 +1,6 @@
 import { callerWithoutTask, type Agents } from '../agents/agent';
 import { isAgentFailure } from '../agents/request';
-import type { Clock } from '../core/clock';
+import { firstToAbort, type Clock } from '../core/clock';
 import type { Log } from '../core/log';
 import type { Fleet, ManagedAgent } from './fleet';
 import { isCalm, type Scene } from './paths';
@@ -132,9 +132,10 @@ export class Prober {
     const { everyMs, retryMs, patienceMs } = this.#options;
     probed.asking = true;
     const startedAt = clock.monotonic();
+    const ends = firstToAbort(signal, AbortSignal.timeout(patienceMs));
     try {
       const target = { id: agent.agentId, name: `${agent.group}/${agent.instanceUuid}` };
-      await agents.agentFor(target, callerWithoutTask(AbortSignal.any([signal, AbortSignal.timeout(patienceMs)]))).ping();
+      await agents.agentFor(target, callerWithoutTask(ends.signal)).ping();
       this.#hearAnswer(agent, probed, startedAt + everyMs);
     } catch (error) {
       // An agent that refuses has answered.
@@ -142,6 +143,7 @@ export class Prober {
       probed.dueAt = startedAt + retryMs;
       if (!signal.aborted) await this.#missAnswer(agent, probed, startedAt);
     } finally {
+      ends.release();
       probed.asking = false;
     }
   }

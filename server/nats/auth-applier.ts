@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Client } from 'pg';
 import { z } from 'zod';
-import { sleep } from '../core/clock';
+import { firstToAbort, sleep } from '../core/clock';
 import type { Log } from '../core/log';
 import { AgentPathRecorder } from './agent-paths';
 import { ApplierConnection, type ApplierDatabase } from './applier-connection';
@@ -189,7 +189,9 @@ export class NatsAuthApplier {
     if (told && restMs <= 0) return;
     const woken = new AbortController();
     if (!told) this.#wake = () => woken.abort();
-    await sleep(told ? restMs : ms, AbortSignal.any([this.#stop.signal, woken.signal])).catch(() => undefined);
+    const ends = firstToAbort(this.#stop.signal, woken.signal);
+    await sleep(told ? restMs : ms, ends.signal).catch(() => undefined);
+    ends.release();
     this.#wake = () => undefined;
   }
 }

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { sql } from 'drizzle-orm';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -163,7 +164,7 @@ describe('the prober', () => {
       await prober.ended();
     });
     for (const id of Object.keys(behaviours)) fleet.beat(id, {}, performance.now());
-    return { prober, asked, behaviours, scene, fleet };
+    return { prober, asked, behaviours, scene, fleet, signal: stop.signal };
   }
 
   it('finds agents that beat but do not answer, until they do', async () => {
@@ -191,6 +192,15 @@ describe('the prober', () => {
     const ids = Array.from({ length: 150 }, (_, n) => `agent-${n}`);
     const { asked } = probing(Object.fromEntries(ids.map((id) => [id, 'answers' as const])));
     await until(() => new Set(asked).size === ids.length);
+  });
+
+  it('leaves nothing behind at the signal of the reign', async () => {
+    const { asked, prober, signal } = probing({ well: 'answers', busy: 'refuses' });
+    await until(() => asked.length >= 4 && prober.answeredAt('busy') !== undefined);
+    // Where Node keeps what `AbortSignal.any` made of a signal.
+    const kept = Object.getOwnPropertySymbols(signal).filter((symbol) => symbol.description === 'kDependantSignals').map((symbol): unknown => Reflect.get(signal, symbol));
+    expect(kept).toEqual([]);
+    expect(getEventListeners(signal, 'abort').length).toBeLessThanOrEqual(3);
   });
 
   it('asks nobody that does not beat, nor when this node must not act', async () => {
