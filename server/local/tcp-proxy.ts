@@ -39,6 +39,7 @@ const hungAfterMs = 5_000;
 /**
  * Spreads TCP connections over the nodes that are ready, fewest connections first. It looks into nothing (TLS ends at
  * the nodes), so it invents no answers: while no node is ready a new connection is held, and then closed.
+ * Closed rather than given to a node that would answer 503: the CLI sends a POST again after the one, not after the other.
  */
 export class TcpProxy {
   readonly #options: TcpProxyOptions;
