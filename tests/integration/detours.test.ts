@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { getEventListeners } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { callerWithoutTask } from '../../server/agents/agent';
 import { AgentClient } from '../../server/agents/client';
@@ -75,5 +76,13 @@ describe('agents that our server does not know of', () => {
     const since = performance.now();
     await expect(agentFor(client, randomUUID()).ping({ absent: 'fail' })).rejects.toMatchObject({ code: 450002 });
     expect(performance.now() - since).toBeLessThan(1_500);
+  });
+
+  it('leave nothing behind at the signal of a caller that asks for ever', async () => {
+    const { signal } = new AbortController();
+    await expect(client.agentFor({ id: randomUUID(), name: 'absent' }, callerWithoutTask(signal)).ping({ absent: 'fail' })).rejects.toMatchObject({ code: 450002 });
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+    // Where Node keeps what `AbortSignal.any` made of a signal.
+    expect(Object.getOwnPropertySymbols(signal).filter((symbol) => symbol.description === 'kDependantSignals')).toEqual([]);
   });
 });
