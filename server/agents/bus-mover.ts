@@ -1,5 +1,5 @@
 import type { Database, Tx } from '../../db/client';
-import { abortReason, sleep } from '../core/clock';
+import { abortReason, firstToAbort, sleep } from '../core/clock';
 import type { Log } from '../core/log';
 import type { AgentCertificate } from '../nats/credentials';
 import { callerWithoutTask, type AgentCaller, type Agents } from './agent';
@@ -115,14 +115,17 @@ interface Telling {
 }
 
 async function tell({ ctx, deps, limits, certificates }: Telling, agent: DueAgent): Promise<void> {
-  const agentFor = (patienceMs: number) => deps.agents.agentFor({ id: agent.agentId, name: agent.name, cid: agent.cid }, caller(ctx, patienceMs));
+  const within = async <T>(patienceMs: number, ask: (asked: ReturnType<Agents['agentFor']>) => Promise<T>): Promise<T> => {
+    const ends = firstToAbort(ctx.signal, AbortSignal.timeout(patienceMs + 1_000));
+    return ask(deps.agents.agentFor({ id: agent.agentId, name: agent.name, cid: agent.cid }, caller(ctx, ends.signal))).finally(ends.release);
+  };
   try {
-    await agentFor(limits.probeMs).ping({ timeoutMs: limits.probeMs, absent: 'fail' });
+    await within(limits.probeMs, (asked) => asked.ping({ timeoutMs: limits.probeMs, absent: 'fail' }));
     const key = `${agent.moveId}/${agent.agentId}`;
     const cert = certificates.get(key) ?? (await deps.permanentCertificate(agent.agentId));
     if (!(await ctx.write((tx) => claimSend(tx, agent)))) return await ctx.write((tx) => putOff(tx, agent));
     certificates.set(key, cert);
-    await agentFor(limits.returnMs).updateSettings({ trusted_certs: '', disk_associations: [], mbus: { cert, urls: agent.urls } });
+    await within(limits.returnMs, (asked) => asked.updateSettings({ trusted_certs: '', disk_associations: [], mbus: { cert, urls: agent.urls } }));
     logFinished(ctx, await ctx.write((tx) => markTold(tx, agent, deps.caSha1)));
     certificates.delete(key);
   } catch (error) {
@@ -135,10 +138,8 @@ function logFinished(ctx: Duty, moves: readonly number[]): void {
   for (const move of moves) ctx.log.info('bus-move-finished', { move });
 }
 
-/** Speaks for the holder of the lease, for `patienceMs` at most. */
-function caller(ctx: Duty, patienceMs: number): AgentCaller {
-  const patience = AbortSignal.timeout(patienceMs + 1_000);
-  const signal = AbortSignal.any([ctx.signal, patience]);
+/** Speaks for the holder of the lease until the signal aborts. */
+function caller(ctx: Duty, signal: AbortSignal): AgentCaller {
   const speaker: AgentCaller = {
     ...callerWithoutTask(signal),
     fence: async () => {

@@ -61,6 +61,7 @@ export class Exchange {
   readonly #done: Promise<Outcome>;
   readonly #finish: (outcome: Outcome) => void;
   readonly #fail: (error: unknown) => void;
+  /** Ends with the exchange, and so with the caller's signal. */
   #probing: AbortController | undefined;
   #finished = false;
   #timer: NodeJS.Timeout | undefined;
@@ -213,7 +214,7 @@ export class Exchange {
     const { detours } = this.#deps;
     if (!detours || this.#input.via !== undefined) return undefined;
     this.#probing ??= new AbortController();
-    const caller = withSignal(this.#input.caller, AbortSignal.any([this.#input.caller.signal, this.#probing.signal]));
+    const caller = withSignal(this.#input.caller, this.#probing.signal);
     const asked = detours.urls.map(async (via) => {
       const { kind } = await new Exchange(this.#deps, { target: this.#input.target, caller, method: 'ping', args: [], patienceMs, via }).run();
       if (kind !== 'reply') throw new Error(`no agent ${this.#input.target.id} at ${via}`);
@@ -225,7 +226,7 @@ export class Exchange {
   /** Is the agent there, and has it (or the network) forgotten the request? */
   #probe(): void {
     this.#probing ??= new AbortController();
-    const caller = withSignal(this.#input.caller, AbortSignal.any([this.#input.caller.signal, this.#probing.signal]));
+    const caller = withSignal(this.#input.caller, this.#probing.signal);
     new Exchange(this.#deps, { target: this.#input.target, caller, method: 'ping', args: [], patienceMs: 2 ** 30 }).run().then(
       () => this.#sendAfter(probe.graceMs),
       () => undefined,
