@@ -9,6 +9,8 @@ export interface OutgoingRequest {
   url: string;
   headers?: Record<string, string>;
   body: string;
+  /** The path may be a secret, as those of chat programs' hooks are: errors name the server only. */
+  hidesPath?: boolean;
   /** URL of an HTTP proxy; https goes through it in a tunnel. */
   proxy?: string | undefined;
   /** PEM of the CA of the server, if no public one signed its certificate. */
@@ -25,7 +27,7 @@ const keptBytes = 4_096;
  */
 export async function sendRequest(request: OutgoingRequest): Promise<void> {
   const url = new URL(request.url);
-  const place = `${request.method} ${url.origin}${url.pathname}`;
+  const place = `${request.method} ${url.origin}${request.hidesPath ? '' : url.pathname}`;
   const { status, text } = await answerOf(request, url).catch((cause: unknown) => {
     throw new Error(`${place} failed: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   });

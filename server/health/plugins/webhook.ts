@@ -25,7 +25,7 @@ export function createWebhook(key: string, options: WebhookOptions): Plugin {
       const timestamp = String(Math.floor(Date.now() / 1_000));
       const signature = createHmac('sha256', options.secret).update(`${timestamp}.${body}`).digest('hex');
       await sendRequest({
-        method: 'POST', url: options.url, body, ca: options.ca, proxy: options.http_proxy, signal,
+        method: 'POST', url: options.url, hidesPath: true, body, ca: options.ca, proxy: options.http_proxy, signal,
         headers: {
           ...Object.fromEntries(options.headers.map(({ name, value }) => [name.toLowerCase(), value])),
           'content-type': 'application/json',
