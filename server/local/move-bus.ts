@@ -26,6 +26,7 @@ type Move = Awaited<ReturnType<Client['bus']['get']['query']>>;
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
+      help: { type: 'boolean', short: 'h', default: false },
       urls: { type: 'string', multiple: true, default: [] },
       az: { type: 'string' },
       id: { type: 'string' },
@@ -35,6 +36,7 @@ async function main(): Promise<void> {
       client: { type: 'string', default: process.env.BOSH_CLIENT ?? '' },
     },
   });
+  if (values.help) return void process.stdout.write(usage);
   const urls = values.urls.flatMap((text) => text.split(',')).map((url) => url.trim()).filter((url) => url !== '');
   if (!values.environment || !values.client || (urls.length === 0) === (values.id === undefined)) throw new Error(usage);
   const client = createDirectorateClient({

@@ -24,6 +24,7 @@ const usage = `Usage: directorate nats-auth --config FILE --server-name NAME --u
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
+      help: { type: 'boolean', short: 'h', default: false },
       config: { type: 'string' },
       'server-name': { type: 'string' },
       'users-file': { type: 'string' },
@@ -32,6 +33,7 @@ async function main(): Promise<void> {
       'monitor-url': { type: 'string' },
     },
   });
+  if (values.help) return void process.stdout.write(usage);
   const { config: configPath, 'server-name': serverName, 'users-file': usersFile, 'pid-file': pidFile } = values;
   if (!configPath || !serverName || !usersFile || !pidFile) throw new Error(usage);
   const config = loadConfig(configPath, process.env);

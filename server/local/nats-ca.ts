@@ -27,6 +27,7 @@ async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
+      help: { type: 'boolean', short: 'h', default: false },
       ca: { type: 'string' },
       'ca-key': { type: 'string' },
       'common-name': { type: 'string', default: 'default.nats-ca.bosh-internal' },
@@ -35,6 +36,7 @@ async function main(): Promise<void> {
       out: { type: 'string' },
     },
   });
+  if (values.help) return void process.stdout.write(usage);
   const kind = positionals[0];
   const days = values.days === undefined ? undefined : daysOf(values.days);
   if (positionals.length !== 1) throw new Error(usage);

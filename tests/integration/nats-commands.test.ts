@@ -27,6 +27,11 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
+test.each(['nats-auth', 'nats-ca', 'move-bus'])('directorate %s --help tells how it is used', async (name) => {
+  const { stdout } = await run(process.execPath, [await bundleProgram(`server/local/${name}.ts`), '--help']);
+  expect(stdout).toMatch(new RegExp(`^Usage: directorate ${name} `));
+});
+
 describe('directorate nats-ca', () => {
   let program: string;
   const natsCa = (...args: string[]) => run(process.execPath, [program, ...args], { cwd: folder });
