@@ -58,13 +58,15 @@ export interface RecordedSpec extends z.infer<typeof vmFacts> {
   applied?: { spec: ApplySpec; update: UpdateConfig };
 }
 
-/** @param label of the instance, for the error when nothing was ever recorded of a VM */
+/** Throws DirectorError 100 when nothing was ever recorded of a VM, or what was applied to it cannot be read. @param label of the instance, for the error */
 export function readRecordedSpec(spec: Record<string, unknown> | null, label: string): RecordedSpec {
   const vm = vmFacts.safeParse(spec);
   if (!vm.success) throw new DirectorError(code.generic, `Nothing is recorded of a VM of '${label}' by which it could be made again: deploy first`);
+  if (!('packages' in (spec ?? {}))) return vm.data;
   const apply = applied.safeParse(spec);
   const update = readRecordedUpdate(spec);
-  if (!apply.success || !update) return vm.data;
+  // Taken for a VM to which nothing was applied, it would come back without its jobs.
+  if (!apply.success || !update) throw new DirectorError(code.generic, `What is recorded of '${label}' cannot be read by this version (${apply.success ? 'update' : apply.error.issues.map((issue) => issue.path.join('.')).join(', ')}): deploy first`);
   return { ...vm.data, applied: { spec: apply.data, update } };
 }
 
