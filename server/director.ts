@@ -152,7 +152,8 @@ export async function createDirector(config: Config, log: Log, root: string): Pr
       agents.start();
       monitorBus.start();
       listener.start();
-      await monitorServer?.start();
+      // Its port may belong to another node of this machine: that is no reason to do without a director.
+      await monitorServer?.start().catch((error: unknown) => log.error('health-monitor-endpoints', { host, port, error: error instanceof Error ? error.message : String(error), hint: 'give each node of a machine its own health_monitor.http.port (DIRECTORATE_HM_PORT)' }));
       await heart.start();
       if (has('components')) await runner.start();
       if (has('worker')) pool.start();

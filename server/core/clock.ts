@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events';
+
 /** Time as the code sees it. Leases and locks use the database clock; this one is for local deadlines and waiting. */
 export interface Clock {
   /** Wall clock in epoch ms. */
@@ -41,6 +43,8 @@ export function abortReason(signal: AbortSignal): Error {
  */
 export function firstToAbort(...signals: readonly AbortSignal[]): { signal: AbortSignal; release: () => void } {
   const first = new AbortController();
+  // However many wait at once: each takes its listener away.
+  setMaxListeners(0, ...signals);
   const abort = ({ target }: Pick<Event, 'target'>) => first.abort(target instanceof AbortSignal ? target.reason : undefined);
   for (const signal of signals) {
     if (signal.aborted) abort({ target: signal });
