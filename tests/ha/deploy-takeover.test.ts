@@ -30,8 +30,8 @@ describe('the node that runs a deploy is killed', () => {
   it('while it compiles: the running compilation is waited for, not begun again', async () => {
     await upload(system, '/releases', await slowRelease());
     const id = await startDeploy(system, slowManifest('compiling'));
-    await eventually(async () => ((await system.cli.output(id, 'event')).includes('Compiling packages') ? true : undefined));
-    await sleep(700);
+    // Asked after once: from then on the compilation is known by its id in the agent.
+    await eventually(async () => (/SENT: agent\.\S+ \{[^\n]*"method":"compile_package"[^]*SENT: agent\.\S+ \{[^\n]*"method":"get_task"/.test(await system.cli.output(id, 'debug')) ? true : undefined));
     await killOwner(id);
     const task = await system.cli.follow(id);
     await expectUnharmed(system, task, 'compiling', 1);

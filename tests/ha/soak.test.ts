@@ -14,4 +14,4 @@ it('survives random faults with an exact ledger of incidents, resurrections, ale
   expect(report.wrong, lines.join('\n')).toEqual([]);
   expect(new Set(report.rounds.map((round) => round.fault)).size).toBe(faults.length);
   expect(report.firings).toBeGreaterThan(3);
-}, 400_000);
+}, 600_000);

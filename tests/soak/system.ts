@@ -60,7 +60,11 @@ export async function startSoakSystem({ root, agents, pace, port, say }: SoakOpt
     natsUrls: relays.map((relay) => `nats://127.0.0.1:${relay.port}`),
     nodeEnv: () => ({ DIRECTORATE_CONSOLE: 'off' }),
     config: {
-      health_monitor: { intervals: { agent_timeout: pace.agentTimeoutMs / 1_000, probe_agents: 30, path_grace: Math.max(30, (3 * pace.agentTimeoutMs) / 1_000) } },
+      health_monitor: {
+        intervals: { agent_timeout: pace.agentTimeoutMs / 1_000, probe_agents: 30, path_grace: Math.max(30, (3 * pace.agentTimeoutMs) / 1_000) },
+        // So many deaths in one small deployment would be a meltdown; here each is to be repaired.
+        resurrector: { percent_threshold: 1 },
+      },
       scheduler: { scheduled_jobs: crons.map(({ command, schedule }) => ({ command, schedule })) },
     },
   });
