@@ -21,10 +21,14 @@ export interface SoakRun extends SoakOptions {
  */
 export async function runSoak(options: SoakRun): Promise<SoakReport> {
   const system = await startSoakSystem(options);
+  let report: SoakReport | undefined;
   try {
-    return await soak(system, options);
+    report = await soak(system, options);
+    return report;
   } finally {
-    await system.stop();
+    const keep = report === undefined || report.wrong.length > 0;
+    if (keep) options.say(`its files stay for a look: ${system.embedded.layout.cloud}/..`);
+    await system.stop({ keep });
   }
 }
 

@@ -78,12 +78,12 @@ export async function startSoakSystem({ root, agents, pace, port, say }: SoakOpt
       for (const id of agentIds) silent.add(id);
       writeFileSync(join(embedded.layout.cloud, 'simulator.json'), JSON.stringify({ agents: Object.fromEntries([...silent].map((id) => [id, { silent: true }])) }));
     },
-    stop: async () => {
+    stop: async ({ keep = false } = {}) => {
       await db.end();
       simulator.kill('SIGTERM');
       await embedded.stopAll();
       await Promise.all(relays.map((relay) => relay.close()));
-      rmSync(dataDir, { recursive: true, force: true });
+      if (!keep) rmSync(dataDir, { recursive: true, force: true });
     },
   };
   try {
