@@ -133,11 +133,15 @@ export class ComponentRunner implements Renewal {
     const known = new Map(this.#components.map((component) => [component.name, component]));
     const overdue = this.#overdue(free);
     const fairShare = free.length === 0 ? 0 : Math.ceil(this.#components.length / Math.max(1, (await listLoads(this.#deps.connections.db)).length));
+    let waited = false;
     for (const lease of free) {
       const component = known.get(lease.name);
       if (!component || this.#held.has(lease.name) || this.#stopping.signal.aborted) continue;
-      // Whoever has its share already lets the others go first.
-      if (this.#held.size >= fairShare) await sleep(40, this.#stopping.signal).catch(() => undefined);
+      // Whoever has its share already lets the others go first; once, since what is free then nobody else was quicker to take.
+      if (this.#held.size >= fairShare && !waited) {
+        waited = true;
+        await sleep(40, this.#stopping.signal).catch(() => undefined);
+      }
       const startedAt = this.#clock.monotonic();
       const epoch = await acquireLease(this.#deps.connections.db, lease.name, this.#deps.node.id, overdue.has(lease.name));
       if (epoch !== undefined) this.#take(component, epoch, startedAt);

@@ -67,6 +67,7 @@ export async function introduceVm(ctx: TaskContext, deps: DeployDeps, order: VmO
 
 async function callCreateVm(ctx: TaskContext, deps: DeployDeps, order: VmOrder): Promise<CreatedVm> {
   for (let attempt = 1; ; attempt++) {
+    const leftBefore = await listAbandonedVms(deps.db);
     const agentId = randomUUID();
     const vmId = await ctx.write((tx) =>
       createVmIntent(tx, { instanceId: order.instanceId, agentId, cpi: '', az: order.az, networks: order.networks, stemcellApiVersion: order.stemcell.apiVersion, taskId: ctx.taskId, epoch: ctx.epoch }),
@@ -90,19 +91,21 @@ async function callCreateVm(ctx: TaskContext, deps: DeployDeps, order: VmOrder):
       if (isTaskLost(error)) throw error;
       // The CPI says that there is no VM (should it be wrong, the sweep finds it), or there is one that could not be recorded.
       await ctx.uncancellable().write((tx) => abandonVm(tx, vmId, cid));
-      if (isTaskCancelled(error) || attempt >= deps.settings.maxVmCreateTries || !(await clearedTheWay(ctx, deps))) throw error;
+      if (isTaskCancelled(error) || attempt >= deps.settings.maxVmCreateTries || !(await clearedTheWay(ctx, deps, leftBefore))) throw error;
     }
   }
 }
 
-/** After a failed creation: true when leftovers of lost attempts (which may hold the address) were found and deleted. */
-async function clearedTheWay(ctx: TaskContext, deps: DeployDeps): Promise<boolean> {
+/**
+ * After a failed creation: true when a VM of a lost attempt, which may have held the address, is gone that was there `before`, or was found
+ * and deleted now. Who deleted it does not matter: the sweeper and other creations look at the same time.
+ */
+async function clearedTheWay(ctx: TaskContext, deps: DeployDeps, before: readonly AbandonedVm[]): Promise<boolean> {
   const leftovers = await listAbandonedVms(deps.db);
-  if (leftovers.length === 0) return false;
   await sleep(500, ctx.signal);
-  let deleted = 0;
-  for (const vm of leftovers) if ((await sweepVm(ctx, deps, vm)) === 'deleted') deleted++;
-  return deleted > 0;
+  for (const vm of leftovers) await sweepVm(ctx, deps, vm);
+  const still = new Set((await listAbandonedVms(deps.db)).map(({ id }) => id));
+  return [...before, ...leftovers].some(({ id }) => !still.has(id));
 }
 
 /** `env` of create_vm. Rule: cloudfoundry/bosh src/bosh-director/lib/bosh/director/deployment_plan/steps/create_vm_step.rb. */

@@ -43,7 +43,8 @@ export interface SoakSystem {
   relays: ChaosProxy[];
   /** Makes VMs die: their agents are neither heard nor do they answer from now on. */
   killVms(agentIds: readonly string[]): void;
-  stop(): Promise<void>;
+  /** Ends everything that it started; `keep` leaves its files for a look. */
+  stop(options?: { keep?: boolean }): Promise<void>;
 }
 
 /** Every 5 s and every 7 s: the firings that the ledger counts. */
