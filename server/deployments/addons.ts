@@ -2,6 +2,7 @@ import { code, DirectorError } from '../core/errors';
 import { optionalField, requiredField } from '../core/fields';
 import { isHash, type Hash } from '../core/yaml';
 import type { ManifestGroup, ManifestJob, ManifestRelease } from './manifest';
+import { parseRelease } from './manifest-releases';
 
 /**
  * Addons of manifests and runtime configs, and how several runtime configs become one.
@@ -108,12 +109,13 @@ export interface RuntimeConfig {
 
 /** Releases and addons of one runtime config document. Throws 530001 for a version that is not concrete. */
 export function parseRuntimeConfig(document: Hash): RuntimeConfig {
-  const releases = (optionalField(document, 'releases', 'Array') ?? []).map((release): ManifestRelease => {
-    const [name, version] = [requiredField(release, 'name', 'String'), requiredField(release, 'version', 'String')];
+  const releases = (optionalField(document, 'releases', 'Array') ?? []).map((spec): ManifestRelease => {
+    const release = parseRelease(spec);
+    const { name, version } = release;
     if (/(^|[._])latest$/.test(version)) {
       throw new DirectorError(530001, `Runtime manifest contains the release '${name}' with version as '${version}'. Please specify the actual version string.`);
     }
-    return { name, version };
+    return release;
   });
   return { releases, addons: parseAddons(document, 'runtime', releases.map((release) => release.name)) };
 }

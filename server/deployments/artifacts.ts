@@ -2,7 +2,7 @@ import { compareText } from '../core/collections';
 import { code, DirectorError } from '../core/errors';
 import { compareStemcellVersions, parseReleaseVersion, resolveVersion } from '../core/versions';
 import { isHash, type Hash } from '../core/yaml';
-import type { ManifestRelease, ManifestStemcell } from './manifest';
+import type { ManifestStemcell } from './manifest';
 
 /**
  * Which uploaded releases and stemcells a manifest means, `latest` included.
@@ -27,7 +27,7 @@ export interface Catalogue {
 }
 
 /** The release version of a manifest entry. Throws 30005, 30006 or 30010. */
-export function findRelease<R extends ReleaseEntry>(wanted: ManifestRelease, available: readonly R[]): R {
+export function findRelease<R extends ReleaseEntry>(wanted: ReleaseEntry, available: readonly R[]): R {
   const versions = available.filter((entry) => entry.name === wanted.name);
   if (versions.length === 0) throw new DirectorError(code.releaseNotFound, `Release '${wanted.name}' doesn't exist`);
   const version = resolveVersion(wanted.version, versions.map((entry) => entry.version), 'release');

@@ -27,6 +27,13 @@ export interface ManifestRelease {
   name: string;
   /** Concrete, `latest` or `<prefix>.latest`. */
   version: string;
+  /** Stemcells for which its packages come compiled; empty: they may be compiled here. */
+  exportedFrom: readonly ExportedFrom[];
+}
+
+export interface ExportedFrom {
+  os: string;
+  version: string;
 }
 
 export interface ManifestStemcell {

@@ -6,6 +6,7 @@ import type { Hash } from '../core/yaml';
 import { parseAddons } from './addons';
 import type { Features, Manifest, ManifestGroup, ManifestRelease, ManifestStemcell } from './manifest';
 import { parseGroup, parseTags } from './manifest-groups';
+import { parseRelease } from './manifest-releases';
 import { parseUpdateConfig, type UpdateOverrides } from './update-config';
 
 /**
@@ -77,11 +78,7 @@ function parseReleases(document: Hash): ManifestRelease[] {
     throw new DirectorError(190001, "Deployment manifest contains both 'release' and 'releases' sections, please use one of the two.");
   }
   const specs = 'release' in document ? [document.release] : requiredField(document, 'releases', 'Array');
-  const releases = specs.map((spec): ManifestRelease => {
-    const name = requiredField(spec, 'name', 'String');
-    if ((optionalField(spec, 'exported_from', 'Array') ?? []).length > 0) throw notSupported(`'exported_from' of release '${name}'`);
-    return { name, version: requiredField(spec, 'version', 'String') };
-  });
+  const releases = specs.map(parseRelease);
   const repeated = releases.find((release, i) => releases.findIndex(({ name }) => name === release.name) !== i);
   if (repeated) throw new DirectorError(190002, `Duplicate release name '${repeated.name}'`);
   return releases;

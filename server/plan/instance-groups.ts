@@ -11,10 +11,11 @@ import { parseTags } from '../deployments/manifest-groups';
 import { addonProperties, parseManifest } from '../deployments/parse-manifest';
 import { linkIntents, type LinkedJob } from './link-intents';
 import { requirementKey, requirementsOf, type NeededPackage } from './packages';
+import { refuseOtherExports } from './exported-from';
 import { bindProperties, mergeDeep } from './properties';
 import type { GroupNetwork, Resolved, ResolvedGroup } from './phases';
 import type { JobRecord, PackageRecord, ReleaseVersionRecord } from '../releases/release';
-import type { BoundJob, PlanInput, PlannedStemcell, StemcellRecord } from './types';
+import type { BoundJob, PlanInput, PlannedRelease, PlannedStemcell, StemcellRecord } from './types';
 
 /**
  * First phase: reads the documents and binds every name in them to what it stands for.
@@ -44,12 +45,12 @@ interface Catalogue {
   manifest: Manifest;
   cloudConfig: CloudConfig;
   stemcells: readonly PlannedStemcell[];
-  releases: readonly ReleaseVersionRecord[];
+  releases: readonly PlannedRelease[];
 }
 
 interface Equipped {
   groups: readonly ManifestGroup[];
-  releases: readonly ReleaseVersionRecord[];
+  releases: readonly PlannedRelease[];
   warnings: readonly string[];
 }
 
@@ -61,7 +62,7 @@ function applyAddons({ runtimeConfigs, state }: PlanInput, manifest: Manifest, s
   const target = { deployment: manifest.name, teams: state.deployment.teams ?? [] };
   const os = (group: ManifestGroup) => stemcells.find((stemcell) => stemcell.alias === group.stemcell)?.os;
   const context = { target, os };
-  const start: Equipped = { groups: withAddons(manifest.groups, manifest.addons, context), releases: manifest.releases.map((wanted) => findRelease(wanted, state.releases)), warnings: [] };
+  const start: Equipped = { groups: withAddons(manifest.groups, manifest.addons, context), releases: manifest.releases.map((wanted) => bindRelease(wanted, state.releases)), warnings: [] };
   return runtimeConfigs.reduce<Equipped>((equipped, document) => {
     if ((optionalField(document, 'variables', 'Array') ?? []).length > 0) throw notSupported("'variables' in a runtime config");
     const { addons, releases } = parseRuntimeConfig(document);
@@ -76,9 +77,13 @@ function applyAddons({ runtimeConfigs, state }: PlanInput, manifest: Manifest, s
   }, start);
 }
 
-function withRelease(present: readonly ReleaseVersionRecord[], wanted: ManifestRelease, available: readonly ReleaseVersionRecord[]): readonly ReleaseVersionRecord[] {
+function bindRelease(wanted: ManifestRelease, available: readonly ReleaseVersionRecord[]): PlannedRelease {
+  return { ...findRelease(wanted, available), exportedFrom: wanted.exportedFrom };
+}
+
+function withRelease(present: readonly PlannedRelease[], wanted: ManifestRelease, available: readonly ReleaseVersionRecord[]): readonly PlannedRelease[] {
   const same = present.find((release) => release.name === wanted.name);
-  if (!same) return [...present, findRelease(wanted, available)];
+  if (!same) return [...present, bindRelease(wanted, available)];
   if (same.version === wanted.version) return present;
   throw new DirectorError(530003, `Runtime manifest specifies release '${wanted.name}' with version as '${wanted.version}'. This conflicts with version '${same.version}' specified in the deployment manifest.`);
 }
@@ -104,7 +109,7 @@ interface GroupBinding {
 
 interface FoundJob {
   record: JobRecord;
-  release: ReleaseVersionRecord;
+  release: PlannedRelease;
 }
 
 function bindGroup(group: ManifestGroup, catalogue: Catalogue): GroupBinding {
@@ -116,6 +121,7 @@ function bindGroup(group: ManifestGroup, catalogue: Catalogue): GroupBinding {
   const networks = bindNetworks(group, catalogue.cloudConfig);
   checkAzs(group, networks, catalogue.cloudConfig);
   const needed = runTimePackages(group, found).map((item) => ({ ...item, stemcell }));
+  refuseOtherExports(group.name, stemcell, found.map(({ release }) => release));
   const legacy = mergeDeep(catalogue.manifest.properties, group.properties);
   const jobs = group.jobs.map((job, i): BoundJob => {
     const { record, release } = found[i] ?? unreachable(job.name);
@@ -140,7 +146,7 @@ function unreachable(name: string): never {
   throw new Error(`job '${name}' was not looked up`);
 }
 
-function findJob(group: ManifestGroup, job: { name: string; release: string }, releases: readonly ReleaseVersionRecord[]): FoundJob {
+function findJob(group: ManifestGroup, job: { name: string; release: string }, releases: readonly PlannedRelease[]): FoundJob {
   const release = releases.find(({ name }) => name === job.release);
   if (!release) throw new DirectorError(140002, `Job '${job.name}' (instance group '${group.name}') references an unknown release '${job.release}'`);
   const record = release.jobs.find(({ name }) => name === job.name);
@@ -195,7 +201,7 @@ function checkAzs(group: ManifestGroup, networks: readonly GroupNetwork[], cloud
 
 interface RunTimePackage {
   package: PackageRecord;
-  release: ReleaseVersionRecord;
+  release: PlannedRelease;
   job: string;
 }
 

@@ -3,7 +3,9 @@ import { code, DirectorError } from '../core/errors';
 import { parseReleaseVersion, stemcellVersionsMatch } from '../core/versions';
 import { dependencyKey } from '../releases/packages';
 import type { CompiledPackageRecord, PackageRecord, ReleaseVersionRecord } from '../releases/release';
-import type { CompiledBuild, PackageRequirement, PlannedStemcell, RequirementKey } from './types';
+import { fittingExports } from './exported-from';
+import { refuseMissingPackages } from './missing-packages';
+import type { CompiledBuild, PackageRequirement, PlannedRelease, PlannedStemcell, RequirementKey } from './types';
 
 /**
  * Which packages have to be there in compiled form, and which of them are.
@@ -14,7 +16,7 @@ import type { CompiledBuild, PackageRequirement, PlannedStemcell, RequirementKey
 /** A package that a group needs at run time. */
 export interface NeededPackage {
   package: PackageRecord;
-  release: ReleaseVersionRecord;
+  release: PlannedRelease;
   stemcell: PlannedStemcell;
 }
 
@@ -23,12 +25,12 @@ export function requirementKey(packageId: number, stemcell: { os: string; versio
 }
 
 /**
- * Everything that is needed for `needed`, dependencies before dependents, each once. Throws 60001 when a package has
- * neither source nor a fitting compiled form, 30012 when dependencies go in a circle or are missing.
+ * Everything that is needed for `needed`, dependencies before dependents, each once. Throws 60001, 60003 or 60004 when
+ * packages have neither source nor a fitting compiled form, 30012 when dependencies go in a circle or are missing.
  */
 export function requirementsOf(needed: readonly NeededPackage[], compiled: readonly CompiledPackageRecord[]): PackageRequirement[] {
   const byPackage = groupBy(compiled, (record) => record.packageId);
-  const found = new Map<RequirementKey, PackageRequirement>();
+  const found = new Map<RequirementKey, PackageRequirement & { from: PlannedRelease }>();
   const visit = (item: NeededPackage, path: readonly string[]): RequirementKey => {
     const key = requirementKey(item.package.id, item.stemcell);
     if (found.has(key)) return key;
@@ -38,13 +40,13 @@ export function requirementsOf(needed: readonly NeededPackage[], compiled: reado
     const keyText = dependencyKey(item.package, item.release.packages);
     const build = findBuild(item, keyText, byPackage.get(item.package.id) ?? []);
     const release = { name: item.release.name, version: item.release.version };
-    found.set(key, { key, package: item.package, release, stemcell: item.stemcell, dependencies, dependencyKey: keyText, ...(build ? { compiled: build } : {}) });
+    found.set(key, { key, package: item.package, release, stemcell: item.stemcell, dependencies, dependencyKey: keyText, from: item.release, ...(build ? { compiled: build } : {}) });
     return key;
   };
   for (const item of needed) visit(item, []);
   const requirements = [...found.values()];
-  refuseMissingSources(requirements);
-  return requirements;
+  refuseMissingPackages(requirements);
+  return requirements.map(({ from: _from, ...requirement }) => requirement);
 }
 
 function packageNamed(release: ReleaseVersionRecord, name: string): PackageRecord {
@@ -56,8 +58,10 @@ function packageNamed(release: ReleaseVersionRecord, name: string): PackageRecor
 function findBuild(item: NeededPackage, keyText: string, candidates: readonly CompiledPackageRecord[]): CompiledBuild | undefined {
   const { os, version } = item.stemcell;
   const fitting = candidates.filter((record) => record.stemcellOs === os && record.dependencyKey === keyText);
-  const exact = fitting.find((record) => record.stemcellVersion === version);
-  const best = exact ?? (item.package.blobstoreId === null ? newestCompatible(fitting, version) : undefined);
+  const exactly = (wanted: string) => fitting.find((record) => record.stemcellVersion === wanted);
+  const best = item.release.exportedFrom.length > 0
+    ? fittingExports(item.release, item.stemcell).map((exported) => exactly(exported.version)).find((record) => record !== undefined)
+    : exactly(version) ?? (item.package.blobstoreId === null ? newestCompatible(fitting, version) : undefined);
   return best && { build: best.build, blobstoreId: best.blobstoreId, sha1: best.sha1 };
 }
 
@@ -70,18 +74,4 @@ function newestCompatible(records: readonly CompiledPackageRecord[], version: st
   return records
     .filter((record) => stemcellVersionsMatch(record.stemcellVersion, version))
     .reduce<CompiledPackageRecord | undefined>((best, record) => (best && minorOf(best) >= minorOf(record) ? best : record), undefined);
-}
-
-function refuseMissingSources(requirements: readonly PackageRequirement[]): void {
-  const missing = requirements.filter((requirement) => !requirement.compiled && requirement.package.blobstoreId === null);
-  if (missing.length === 0) return;
-  const stemcells = new Set(missing.map(({ stemcell }) => `${stemcell.name}/${stemcell.version}`));
-  const groups = [...groupBy(missing, ({ release }) => `${release.name}/${release.version}`)].map(([release, faults]) => {
-    const lines = faults
-      .toSorted((a, b) => (a.package.name < b.package.name ? -1 : 1))
-      .map(({ package: pkg, stemcell }) => ` - '${pkg.name}/${pkg.version}'${stemcells.size > 1 ? ` against stemcell '${stemcell.name}/${stemcell.version}'` : ''}\n`);
-    const intended = stemcells.size > 1 ? 'intended stemcells' : `stemcell '${[...stemcells].join('')}'`;
-    return `Can't use release '${release}'. It references packages without source code and are not compiled against ${intended}:\n${lines.join('')}`;
-  });
-  throw new DirectorError(code.packageMissingSourceCode, `\n${groups.join('')}`);
 }

@@ -2,9 +2,8 @@ import type { CloudConfig, Network } from '../configs/cloud-config';
 import type { Hash } from '../core/yaml';
 import type { Manifest, UpdateConfig } from '../deployments/manifest';
 import type { NetworkSettings } from '../instances/instance';
-import type { ReleaseVersionRecord } from '../releases/release';
 import type { LinkIntents } from './link-intents';
-import type { BoundJob, GroupPackage, PackageRequirement, PlanInput, PlannedStemcell, RecordedInstance, RequestedState, ReservationPlan } from './types';
+import type { BoundJob, GroupPackage, PackageRequirement, PlanInput, PlannedRelease, PlannedStemcell, RecordedInstance, RequestedState, ReservationPlan } from './types';
 
 /** What each phase of planning knows more than the one before; see `types.ts` for what goes in and comes out. */
 
@@ -48,7 +47,7 @@ export interface Resolved {
   /** The manifest document with concrete versions, as it will be recorded. */
   resolvedManifest: Hash;
   cloudConfig: CloudConfig;
-  releases: readonly ReleaseVersionRecord[];
+  releases: readonly PlannedRelease[];
   stemcells: readonly PlannedStemcell[];
   groups: readonly ResolvedGroup[];
   packages: readonly PackageRequirement[];

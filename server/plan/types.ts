@@ -1,6 +1,6 @@
 import type { Network } from '../configs/cloud-config';
 import type { Hash } from '../core/yaml';
-import type { UpdateConfig } from '../deployments/manifest';
+import type { ExportedFrom, UpdateConfig } from '../deployments/manifest';
 import type { CompiledPackageRecord, JobRecord, PackageRecord, ReleaseVersionRecord } from '../releases/release';
 import type { PlannedLinks, RecordedProvider } from './links';
 import type { FullSpec, InstanceState, NetworkSettings, PackageSpec } from '../instances/instance';
@@ -158,6 +158,12 @@ export interface PlanInput {
   request: DeployRequest;
   /** UUIDs of new instances, one per call. */
   newUuid: () => string;
+}
+
+/** A release of the manifest or of a runtime config. */
+export interface PlannedRelease extends ReleaseVersionRecord {
+  /** When not empty, its packages have to be there compiled for one of these stemcells. */
+  exportedFrom: readonly ExportedFrom[];
 }
 
 export interface PlannedStemcell {
@@ -346,7 +352,7 @@ export interface Plan<I extends InstancePlan = InstancePlan> {
   /** The manifest with concrete versions, as it is recorded after success. */
   manifest: Hash;
   tags: Record<string, string>;
-  releases: readonly ReleaseVersionRecord[];
+  releases: readonly PlannedRelease[];
   stemcells: readonly PlannedStemcell[];
   /** In the order of the manifest. */
   groups: readonly GroupPlan<I>[];
