@@ -9,7 +9,7 @@ const order = [
 ];
 
 /** Pure: no database, network, clock or `node:` module. */
-const pure = [/^server\/plan\//, /^server\/deployments\/(manifest|diff)\.ts$/, /^server\/instances\/instance\.ts$/, /^server\/tasks\/(task|stages)\.ts$/, /^server\/auth\/permissions\.ts$/, /^server\/configs\/parse\.ts$/, /^server\/core\/(yaml|versions|ip|names|fields)\.ts$/, /^server\/alerts\/alert\.ts$/, /^server\/health\/(fleet|analysis|resurrection|events|paths)\.ts$/, /^server\/scheduler\/schedule\.ts$/, /^server\/dns\/records\.ts$/];
+const pure = [/^server\/plan\//, /^server\/deployments\/(manifest|diff)\.ts$/, /^server\/instances\/instance\.ts$/, /^server\/tasks\/(task|stages)\.ts$/, /^server\/auth\/permissions\.ts$/, /^server\/configs\/parse\.ts$/, /^server\/core\/(yaml|versions|ip|names|fields)\.ts$/, /^server\/alerts\/alert\.ts$/, /^server\/health\/(fleet|analysis|resurrection|events|paths)\.ts$/, /^server\/scheduler\/schedule\.ts$/, /^server\/dns\/(records|names)\.ts$/];
 
 /** Files that may speak SQL beside `store.ts`. */
 const mayUseDatabase = [/store\.ts$/, /^server\/(cluster|tasks)\//, /^server\/(director|components|main)\.ts$/, /^server\/deploy\/(ports|sweep)\.ts$/];

@@ -20,7 +20,7 @@ export const localDnsRecords = pgTable('local_dns_records', {
 /** Ids of AZs, networks and groups inside DNS names; never given to another name. */
 export const localDnsEncodedNames = pgTable('local_dns_encoded_names', {
   id: serial('id').primaryKey(),
-  kind: text('kind').$type<'az' | 'network' | 'group'>().notNull(),
+  kind: text('kind').$type<'az' | 'network' | 'group' | 'link'>().notNull(),
   name: text('name').notNull(),
   deployment: text('deployment').notNull().default(''),
 });

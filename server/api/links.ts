@@ -1,10 +1,10 @@
 import { isAllowed, requireAccess, type Permission } from '../auth/permissions';
 import { isHash, type Hash } from '../core/yaml';
-import { canonicalName } from '../core/names';
 import { DirectorError } from '../core/errors';
 import { createExternalLink, deleteLink, findLink, findProviderIntent, listLinkConsumers, listLinkProviders, listLinks, type ListedLink } from '../deployments/links-api-store';
 import { getDeployment, type Deployment } from '../deployments/store';
-import { listAzIds } from '../dns/store';
+import { listAzIds, listDnsIds } from '../dns/ids-store';
+import { isHealthFilter, linkQueryName, namesInLink } from '../dns/names';
 import { withAddresses } from '../plan/links';
 import type { ApiDeps } from './deps';
 import { presentTime } from './present';
@@ -110,34 +110,22 @@ function requireTeam(deps: ApiDeps, request: ApiRequest, permission: Permission,
   requireAccess(request.principal, { permission, directorUuid: deps.director.uuid, teams });
 }
 
-/** Numbers of health filters in DNS queries. */
-const healthFilters: Readonly<Record<string, string>> = { default: 's0', unhealthy: 's1', healthy: 's3', all: 's4' };
-
 /** The DNS query for the provider of a link; of a link from a manifest, the address that stands there. */
 export async function address(deps: ApiDeps, request: ApiRequest): Promise<Reply> {
   const id = request.query.get('link_id');
   if (id === null) throw new DirectorError(810006, 'Link id is required');
   if (request.query.has('azs')) throw new DirectorError(810008, '`azs` param must be array type: `azs[]=`');
+  const azs = request.query.getAll('azs[]');
+  const known = await listAzIds(deps.db);
+  const unknown = azs.find((name) => !known.has(name));
+  if (unknown !== undefined) throw new DirectorError(810008, `az ${unknown} is not valid`);
   const status = request.query.get('status') ?? 'default';
-  const filter = Object.hasOwn(healthFilters, status) ? healthFilters[status] : undefined;
-  if (filter === undefined) throw new DirectorError(810007, 'status must be a one of: ["healthy", "unhealthy", "all", "default"]');
-  const azs = await azParts(deps, request.query.getAll('azs[]'));
+  if (!isHealthFilter(status)) throw new DirectorError(810007, 'status must be a one of: ["healthy", "unhealthy", "all", "default"]');
   const link = await findLink(deps.db, id);
   if (!link) throw new DirectorError(linkNotFound, `Could not find a link with id ${id}`, { status: 404 });
   requireAccess(request.principal, { permission: 'dep:read', directorUuid: deps.director.uuid, teams: link.teams });
   const { content } = link;
   if (link.providerType === 'manual') return json({ address: content.address ?? null });
-  const label = (key: string) => canonicalName(typeof content[key] === 'string' ? content[key] : '');
-  const domain = typeof content.domain === 'string' ? content.domain : 'bosh';
-  return json({ address: [`q-${[...azs, filter].toSorted().join('')}`, label('instance_group'), label('default_network'), label('deployment_name'), domain].join('.') });
-}
-
-async function azParts(deps: ApiDeps, names: readonly string[]): Promise<string[]> {
-  if (names.length === 0) return [];
-  const known = await listAzIds(deps.db);
-  return names.map((name) => {
-    const id = known.get(name);
-    if (id === undefined) throw new DirectorError(810008, `az ${name} is not valid`);
-    return `a${id}`;
-  });
+  const ids = await listDnsIds(deps.db, [namesInLink(content).group.deployment]);
+  return json({ address: linkQueryName(content, ids, { azs, status }) });
 }

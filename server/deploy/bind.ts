@@ -1,5 +1,5 @@
 import { recordLinks, type ConsumerToRecord, type ProviderToRecord } from '../deployments/links-store';
-import { giveAzIds } from '../dns/store';
+import { giveDnsIds } from '../dns/ids-store';
 import type { Plan } from '../plan/types';
 import type { TaskContext } from '../tasks/context';
 import { createInstances, linkArtifacts, reserveAddresses, updateInstance } from './store';
@@ -21,7 +21,7 @@ export class AddressTaken extends Error {
 export async function bindPlan(ctx: TaskContext, plan: Plan, deploymentId: number): Promise<Map<string, number>> {
   const all = plan.groups.flatMap((group) => group.instances);
   return ctx.write(async (tx) => {
-    const ids = await createInstances(tx, all.filter((instance) => instance.isNew).map(({ uuid, group, index, az, bootstrap }) => ({ uuid, deploymentId, job: group, index, az, bootstrap })));
+    const ids = await createInstances(tx, all.filter((instance) => instance.isNew).map(({ id, uuid, group, index, az, bootstrap }) => ({ id, uuid, deploymentId, job: group, index, az, bootstrap })));
     for (const { existing, group, index, az, bootstrap } of all) {
       if (existing && (existing.group !== group || existing.index !== index || existing.az !== az || existing.bootstrap !== bootstrap)) await updateInstance(tx, existing.id, { job: group, index, az, bootstrap });
     }
@@ -29,7 +29,7 @@ export async function bindPlan(ctx: TaskContext, plan: Plan, deploymentId: numbe
     const taken = await reserveAddresses(tx, wishes, ctx.taskId);
     if (taken.length > 0) throw new AddressTaken(taken);
     await linkArtifacts(tx, deploymentId, { releaseVersionIds: plan.releases.map((release) => release.id), stemcellIds: plan.stemcells.flatMap((stemcell) => stemcell.ids) });
-    await giveAzIds(tx, plan.azs.map(({ name }) => name));
+    await giveDnsIds(tx, plan.dns.names);
     await recordLinks(tx, deploymentId, linksToRecord(plan));
     return ids;
   });

@@ -9,6 +9,7 @@ import { isInterruption } from '../tasks/interruption';
 import { AddressTaken, bindPlan } from './bind';
 import { compilePackages } from './compile';
 import { storeDeployAlert } from './deploy-alerts';
+import { planWithDnsIds } from './dns-ids';
 import { asHash, loadPlanInput } from './load';
 import type { DeployDeps } from './ports';
 import { runPostDeploy } from './post-deploy';
@@ -94,7 +95,8 @@ type DeployOrderFor = Omit<DeployOrder, 'deployment'> & { deployment: Deployment
 async function planAndBind(ctx: TaskContext, deps: DeployDeps, order: DeployOrderFor): Promise<{ plan: Plan; instanceIds: Map<string, number> }> {
   for (let attempt = 1; ; attempt++) {
     await ctx.checkpoint();
-    const plan = buildPlan(await loadPlanInput(ctx, deps, { ...order, newUuid: randomUUID }));
+    const input = await loadPlanInput(ctx, deps, { ...order, newUuid: randomUUID });
+    const plan = order.request.dryRun ? buildPlan(input) : await planWithDnsIds(ctx, input);
     for (const warning of attempt === 1 ? plan.warnings : []) await ctx.stages.warning(warning);
     if (order.request.dryRun) return { plan, instanceIds: new Map() };
     try {

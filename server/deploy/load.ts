@@ -1,6 +1,7 @@
 import { mapPool } from '../core/concurrency';
 import { code, DirectorError } from '../core/errors';
 import { parseYaml, type Hash } from '../core/yaml';
+import { listDnsIds } from '../dns/ids-store';
 import { listDeploymentNames, listSharedProviders } from '../deployments/links-store';
 import { instanceLabel, type NetworkSettings } from '../instances/instance';
 import type { AgentState, DeployRequest, PlanInput, RecordedInstance, RecordedState } from '../plan/types';
@@ -45,6 +46,8 @@ async function loadState(ctx: TaskContext, deps: DeployDeps, load: LoadRequest, 
     compiledPackages: await listCompiledPackages(deps.db, releases.flatMap((release) => release.packages.map((pkg) => pkg.id))),
     deployments: await listDeploymentNames(deps.db),
     linkProviders: await listSharedProviders(deps.db, load.deployment.id),
+    dnsIds: await listDnsIds(deps.db, [load.deployment.name]),
+    newInstanceIds: new Map(),
   };
 }
 

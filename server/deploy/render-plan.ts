@@ -3,12 +3,13 @@ import { mapPool } from '../core/concurrency';
 import { sha256Hex } from '../core/digest';
 import { templateSpec } from '../plan/specs';
 import type { BoundJob, InstancePlan, Plan, RenderedHashes } from '../plan/types';
-import { listAzIds } from '../dns/store';
+import { linkGroupName } from '../dns/names';
 import type { TaskContext } from '../tasks/context';
 import { deploymentRenderError, groupErrorText, RenderError } from '../templates/errors';
-import { configurationHash, templateHashes, withLinksFile } from '../templates/instance';
+import { configurationHash, templateHashes, withLinksFile, type ProvidedLink } from '../templates/instance';
 import { jobSources, readJobArchive } from '../templates/job-archive';
-import { encodeJob, jobKey, noDnsIds, type DnsIds, type RenderedJob, type RenderJob } from '../templates/render-job';
+import { encodeJob, jobKey, type DnsIds, type RenderedJob, type RenderJob } from '../templates/render-job';
+import { linkIds, ownLinkGroupIds } from './dns-ids';
 import type { DeployDeps } from './ports';
 import { listRenderInputs } from './store';
 
@@ -56,14 +57,14 @@ export class JobSourceCache {
 export async function renderPlan(ctx: TaskContext, deps: DeployDeps, plan: Plan, sources: JobSourceCache): Promise<Map<string, RenderedInstance>> {
   const rendered = new Map<string, RenderedInstance>();
   const known = await listRenderInputs(deps.db, plan.groups.flatMap((group) => group.instances.flatMap((instance) => instance.existing?.id ?? [])));
-  const dns = await dnsIds(deps, plan);
+  const context: RenderContext = { sources, dnsOf: await linkIds(deps.db, plan), linkGroupId: await ownLinkGroupIds(deps.db, plan) };
   const failures: string[] = [];
   for (const group of plan.groups) {
     let groupFailure: string | undefined;
     await mapPool(group.instances, 8, async (instance) => {
       if (groupFailure !== undefined) return;
       await ctx.checkpoint();
-      const input = await renderInput(instance, plan, { sources, dns });
+      const input = await renderInput(instance, plan, context);
       const last = instance.existing && known.get(instance.existing.id);
       const render = () => renderJobs(ctx, deps, input.jobs);
       if (last?.inputKey === input.key) {
@@ -91,22 +92,35 @@ function hashesOf(jobs: readonly RenderedJob[]): RenderedHashes {
   return jobs.length === 0 ? { templateHashes: {} } : { configurationHash: configurationHash(jobs), templateHashes: templateHashes(jobs) };
 }
 
-/** What `link.address` needs of long names. An AZ without an id is met in a dry run only, which records nothing. */
-async function dnsIds(deps: DeployDeps, plan: Plan): Promise<DnsIds> {
-  return { ...noDnsIds, azs: { ...Object.fromEntries(plan.azs.map(({ name }) => [name, 0])), ...Object.fromEntries(await listAzIds(deps.db)) } };
+interface RenderContext {
+  sources: JobSourceCache;
+  dnsOf: (job: BoundJob) => DnsIds;
+  /** Id in DNS of a group of links that the deployment provides. */
+  linkGroupId: (linkGroup: string) => string;
 }
 
-async function renderInput(instance: InstancePlan, plan: Plan, { sources, dns }: { sources: JobSourceCache; dns: DnsIds }): Promise<{ key: string; jobs: RenderJob[] }> {
-  const jobs = await Promise.all(instance.jobs.map(async (job): Promise<RenderJob> => ({ ...(await sources.get(job)), context: templateSpec(instance, job, plan), dns })));
-  return { key: sha256Hex(jobs.map((job) => jobKey(job, encodeJob(job))).join('\n')), jobs };
+/** A job to render, and the links that it provides. */
+interface JobInput {
+  job: RenderJob;
+  provided: readonly ProvidedLink[];
 }
 
-async function renderJobs(ctx: TaskContext, deps: DeployDeps, jobs: readonly RenderJob[]): Promise<Outcome> {
+async function renderInput(instance: InstancePlan, plan: Plan, context: RenderContext): Promise<{ key: string; jobs: JobInput[] }> {
+  const jobs = await Promise.all(
+    instance.jobs.map(async (job): Promise<JobInput> => ({
+      job: { ...(await context.sources.get(job)), context: templateSpec(instance, job, plan), dns: context.dnsOf(job) },
+      provided: plan.links.providers.filter((one) => one.group === instance.group && one.job === job.name).map(({ name, type }) => ({ name, type, group: context.linkGroupId(linkGroupName({ name, type })) })),
+    })),
+  );
+  return { key: sha256Hex(jobs.map(({ job, provided }) => `${jobKey(job, encodeJob(job))}${JSON.stringify(provided)}`).join('\n')), jobs };
+}
+
+async function renderJobs(ctx: TaskContext, deps: DeployDeps, jobs: readonly JobInput[]): Promise<Outcome> {
   const rendered: RenderedJob[] = [];
   const errors: string[] = [];
-  for (const job of jobs) {
+  for (const { job, provided } of jobs) {
     try {
-      rendered.push(withLinksFile(await deps.renderer.render(job, `task-${ctx.taskId}-${ctx.epoch}`, ctx.signal), []));
+      rendered.push(withLinksFile(await deps.renderer.render(job, `task-${ctx.taskId}-${ctx.epoch}`, ctx.signal), provided));
     } catch (error) {
       if (!(error instanceof RenderError)) throw error;
       errors.push(error.message);

@@ -66,6 +66,8 @@ export async function listTakenAddresses(db: Db): Promise<{ address: string; ins
 }
 
 export interface NewInstance {
+  /** When it was set aside. */
+  id?: number | undefined;
   uuid: string;
   deploymentId: number;
   job: string;
@@ -82,6 +84,13 @@ export async function createInstances(tx: Tx, rows: readonly NewInstance[]): Pro
   await tx.insert(t.instances).values(rows.map((row) => ({ ...row, compilation: row.compilation ?? false, state: 'started' as const }))).onConflictDoNothing();
   const found = await tx.select({ id: t.instances.id, uuid: t.instances.uuid }).from(t.instances).where(inArray(t.instances.uuid, rows.map((row) => row.uuid)));
   return new Map(found.map((row) => [row.uuid, row.id]));
+}
+
+/** Ids for instances that are to be inserted; ones that are not used in the end are nobody's. */
+export async function setAsideInstanceIds(tx: Tx, uuids: readonly string[]): Promise<Map<string, number>> {
+  if (uuids.length === 0) return new Map();
+  const { rows } = await tx.execute<{ id: number }>(sql`SELECT nextval(pg_get_serial_sequence('instances', 'id'))::int AS id FROM generate_series(1, ${uuids.length})`);
+  return new Map(uuids.flatMap((uuid, i) => (rows[i] ? [[uuid, rows[i].id] as const] : [])));
 }
 
 export async function updateInstance(tx: Db, instanceId: number, patch: Partial<typeof t.instances.$inferInsert>): Promise<void> {

@@ -86,6 +86,10 @@ export interface Features {
   useTmpfsConfig?: boolean;
   /** Links and `spec.address` have DNS names instead of IPs; undefined: as the director says. */
   useDnsAddresses?: boolean;
+  /** These names are short ones. */
+  useShortDnsAddresses?: boolean;
+  /** Those of links name the link, not the instance group; implies the two above where they say nothing. */
+  useLinkDnsNames?: boolean;
 }
 
 export interface Manifest {

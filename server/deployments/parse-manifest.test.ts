@@ -54,7 +54,6 @@ describe('a manifest', () => {
     ['with an addon for half a job', ['tags:', 'addons: [{name: a, exclude: {jobs: [{name: x}]}}]\ntags:'], 530004, 'Job {"name":"x"} in deployment config\'s exclude section must have both name and release.'],
     ['with an addon for a stemcell without OS', ['tags:', 'addons: [{name: a, include: {stemcell: [{version: 1}]}}]\ntags:'], 530005, /in deployment config's include section must have an os name/],
     ['with a feature of the wrong type', ['tags:', 'features: {converge_variables: maybe}\ntags:'], 560001, "Key 'converge_variables' in 'features' expected to be a boolean, but received 'String'"],
-    ['with short DNS addresses', ['tags:', 'features: {use_short_dns_addresses: true}\ntags:'], 100, /'use_short_dns_addresses' in 'features'/],
     ['with features that exclude each other', ['tags:', 'features: {use_link_dns_names: true, use_dns_addresses: false}\ntags:'], 210001, 'cannot enable `use_link_dns_names` when `use_dns_addresses` is explicitly disabled'],
     ['with a bad watch time', ['update_watch_time: 5000', 'update_watch_time: soon'], 180001, 'Watch time should be an integer or a range of two integers'],
     ['with a watch time that ends before it begins', ['update_watch_time: 5000', 'update_watch_time: 5-1'], 180001, 'Min watch time cannot be greater than max watch time'],

@@ -85,7 +85,7 @@ function parseReleases(document: Hash): ManifestRelease[] {
 }
 
 const booleanFeatures = ['use_dns_addresses', 'use_link_dns_names', 'use_short_dns_addresses', 'randomize_az_placement', 'converge_variables', 'use_tmpfs_config'];
-const unsupportedFeatures = ['use_link_dns_names', 'use_short_dns_addresses', 'randomize_az_placement'];
+const unsupportedFeatures = ['randomize_az_placement'];
 
 function parseFeatures(document: Hash): Features {
   const features = optionalField(document, 'features', 'Hash') ?? {};
@@ -101,7 +101,8 @@ function parseFeatures(document: Hash): Features {
   const wanted = unsupportedFeatures.find((key) => features[key] === true);
   if (wanted !== undefined) throw notSupported(`'${wanted}' in 'features'`);
   const flag = (key: string) => (typeof features[key] === 'boolean' ? features[key] : undefined);
-  return { useTmpfsConfig: flag('use_tmpfs_config'), useDnsAddresses: flag('use_dns_addresses') };
+  const useLinkDnsNames = flag('use_link_dns_names');
+  return { useTmpfsConfig: flag('use_tmpfs_config'), useDnsAddresses: flag('use_dns_addresses') ?? useLinkDnsNames, useShortDnsAddresses: flag('use_short_dns_addresses') ?? useLinkDnsNames, useLinkDnsNames };
 }
 
 function refuseTakenNames(groups: readonly ManifestGroup[]): void {

@@ -101,21 +101,6 @@ export async function listRecords(db: Db): Promise<DnsRecord[]> {
   return rows;
 }
 
-/** Gives AZs that have none the ids that stand for them in DNS names. */
-export async function giveAzIds(tx: Tx, names: readonly string[]): Promise<void> {
-  if (names.length === 0) return;
-  await tx.execute(sql`
-    INSERT INTO local_dns_encoded_names (kind, name) SELECT 'az', name FROM unnest(${sql.param([...names])}::text[]) name
-    WHERE NOT EXISTS (SELECT FROM local_dns_encoded_names e WHERE e.kind = 'az' AND e.name = name.name AND e.deployment = '') ORDER BY name
-    ON CONFLICT DO NOTHING`);
-}
-
-/** Name → id of all AZs that have one. */
-export async function listAzIds(db: Db): Promise<Map<string, number>> {
-  const rows = await db.select({ name: localDnsEncodedNames.name, id: localDnsEncodedNames.id }).from(localDnsEncodedNames).where(eq(localDnsEncodedNames.kind, 'az'));
-  return new Map(rows.map((row) => [row.name, row.id]));
-}
-
 /** Ids of all names that were ever in a record. */
 export async function readNameIds(db: Db): Promise<NameIds> {
   const rows = await db.select().from(localDnsEncodedNames);
@@ -132,7 +117,7 @@ export async function readNameIds(db: Db): Promise<NameIds> {
   };
 }
 
-function keyOf(kind: 'az' | 'network' | 'group', name: string, deployment: string): string {
+function keyOf(kind: 'az' | 'network' | 'group' | 'link', name: string, deployment: string): string {
   // No name has a NUL: Postgres cannot store it.
   return `${kind}\0${deployment}\0${name}`;
 }

@@ -1,7 +1,7 @@
 import type { CloudConfig } from '../configs/cloud-config';
 import { notSupported } from '../core/errors';
-import { instanceDnsName } from '../core/names';
 import type { Hash } from '../core/yaml';
+import { dnsNamesOf, instanceAddress, namingOf, type Naming } from './addresses';
 import { decideChanges, desiredState, requestedState } from './changes';
 import { resolve } from './instance-groups';
 import { linksOfJob, resolveLinks, type LinkGroup, type PlannedLinks } from './links';
@@ -26,9 +26,12 @@ export function buildPlan(input: PlanInput): Plan {
 function plan({ placed, groups }: Networked): Plan {
   const { resolved, removed } = placed;
   const { state, request } = resolved.input;
-  const links = resolveLinks(resolved.links, { deployment: state.deployment.name, domain: state.director.dnsDomain, useDnsAddresses: usesDnsAddresses(resolved), groups: groups.map(linkGroup), recorded: state.linkProviders });
+  const naming = namingOf(resolved);
+  const links = resolveLinks(resolved.links, { naming, groups: groups.map(linkGroup), recorded: state.linkProviders });
+  const { useShortDnsAddresses, useLinkDnsNames } = resolved.manifest.features;
   return {
     links,
+    dns: { names: dnsNamesOf(resolved), short: useShortDnsAddresses === true || useLinkDnsNames === true },
     deployment: state.deployment.name,
     firstDeploy: state.deployment.manifest === null,
     dryRun: request.dryRun ?? false,
@@ -36,7 +39,7 @@ function plan({ placed, groups }: Networked): Plan {
     tags: resolved.tags,
     releases: resolved.releases,
     stemcells: resolved.stemcells,
-    groups: groups.map((group) => planGroup(withLinks(group, links), resolved)),
+    groups: groups.map((group) => planGroup(withLinks(group, links), { ...resolved, naming })),
     removed: removed.map((instance) => obsolete(instance, 'group removed', request)),
     packages: resolved.packages,
     compilation: planCompilation(resolved.cloudConfig),
@@ -53,7 +56,7 @@ function linkGroup({ group, instances }: NetworkedGroup): LinkGroup {
   return {
     name: group.name, networks: group.networks.map(({ name }) => name), defaultNetwork: ownerOf('addressable') ?? ownerOf('gateway') ?? '',
     instances: inUpdateOrder(instances.map((instance) => ({ ...instance, group: group.name }))).map(({ uuid, index, bootstrap, az, networks }) => ({
-      uuid, index, bootstrap, az, ips: Object.fromEntries(Object.entries(networks).flatMap(([name, settings]) => (settings.ip === undefined ? [] : [[name, settings.ip]]))),
+      uuid, index, bootstrap, az, networks,
     })),
   };
 }
@@ -63,7 +66,9 @@ function withLinks(networked: NetworkedGroup, links: PlannedLinks): NetworkedGro
   return { ...networked, group: { ...group, jobs: group.jobs.map((job) => ({ ...job, links: linksOfJob(links, group.name, job.name) })) } };
 }
 
-function planGroup(networked: NetworkedGroup, resolved: Resolved): GroupPlan {
+type Named = Resolved & { naming: Naming };
+
+function planGroup(networked: NetworkedGroup, resolved: Named): GroupPlan {
   const { group } = networked;
   return {
     name: group.name, lifecycle: group.lifecycle, serial: group.update.serial, update: group.update, azs: group.azs, jobs: group.jobs, stemcell: group.stemcell,
@@ -72,13 +77,13 @@ function planGroup(networked: NetworkedGroup, resolved: Resolved): GroupPlan {
   };
 }
 
-function planInstance(group: ResolvedGroup, instance: NetworkedInstance, resolved: Resolved): InstancePlan {
+function planInstance(group: ResolvedGroup, instance: NetworkedInstance, resolved: Named): InstancePlan {
   const { request, state } = resolved.input;
   const { uuid, index, az, bootstrap, existing, networks, reservations } = instance;
   const requested = requestOf(group, existing, request);
   const undecided = {
-    uuid, group: group.name, index, az, bootstrap, isNew: existing === undefined, existing, desiredState: desiredState(existing, requested),
-    networks, ...addressesOf(group.name, instance, resolved), reservations, cloudProperties: cloudPropertiesOf(group, az, resolved.cloudConfig), env: group.env, stemcell: group.stemcell,
+    uuid, id: existing?.id ?? state.newInstanceIds.get(uuid), group: group.name, index, az, bootstrap, isNew: existing === undefined, existing, desiredState: desiredState(existing, requested),
+    networks, ...addressesOf(group.name, instance, resolved.naming), reservations, cloudProperties: cloudPropertiesOf(group, az, resolved.cloudConfig), env: group.env, stemcell: group.stemcell,
     vmType: group.vmType, jobs: group.jobs, packages: group.packages, update: group.update, lifecycle: group.lifecycle,
     tags: { ...resolved.tags, ...group.tags }, disks: [] as const, skipDrain: skipsDrain(group.name, request),
   };
@@ -88,17 +93,11 @@ function planInstance(group: ResolvedGroup, instance: NetworkedInstance, resolve
   });
 }
 
-function usesDnsAddresses({ manifest, input }: Resolved): boolean {
-  const { director } = input.state;
-  return director.localDns && (manifest.features.useDnsAddresses ?? director.useDnsAddresses);
-}
-
-function addressesOf(group: string, { uuid, networks }: NetworkedInstance, resolved: Resolved): Pick<InstancePlan, 'ip' | 'address'> {
-  const { deployment, director } = resolved.input.state;
-  const name = addressableNetwork(networks);
-  if (name === undefined) return { ip: null, address: null };
-  const ip = networks[name]?.ip ?? null;
-  return { ip, address: usesDnsAddresses(resolved) ? instanceDnsName(uuid, { group, network: name, deployment: deployment.name, domain: director.dnsDomain }) : ip };
+function addressesOf(group: string, { uuid, networks }: NetworkedInstance, naming: Naming): Pick<InstancePlan, 'ip' | 'address'> {
+  const network = addressableNetwork(networks);
+  const settings = network === undefined ? undefined : networks[network];
+  if (network === undefined || !settings) return { ip: null, address: null };
+  return { ip: settings.ip ?? null, address: instanceAddress(naming, { uuid, group, network, settings }, naming.useDnsAddresses) };
 }
 
 /** A request's state for all groups is given under `*`. */

@@ -1,6 +1,8 @@
-import { instanceDnsName } from '../core/names';
 import { code, DirectorError } from '../core/errors';
 import { isHash, type Hash } from '../core/yaml';
+import { linkGroupName } from '../dns/names';
+import type { NetworkSettings } from '../instances/instance';
+import { linkAddress, type Naming } from './addresses';
 import type { LinkConsumer, LinkIntents, LinkProvider } from './link-intents';
 
 /**
@@ -34,16 +36,12 @@ export interface LinkGroup {
     index: number;
     bootstrap: boolean;
     az: string | null;
-    /** Network to IP; a network whose address is not known yet is absent. */
-    ips: Readonly<Record<string, string>>;
+    networks: Readonly<Record<string, Pick<NetworkSettings, 'type' | 'ip'>>>;
   }[];
 }
 
 export interface LinkFacts {
-  deployment: string;
-  domain: string;
-  /** Addresses of what is provided are DNS names. */
-  useDnsAddresses: boolean;
+  naming: Naming;
   groups: readonly LinkGroup[];
   /** Links that other deployments recorded. */
   recorded: readonly RecordedProvider[];
@@ -67,14 +65,14 @@ export interface PlannedLinks {
 /** Resolves every link of the deployment. Throws one error with all that cannot be resolved. */
 export function resolveLinks(intents: LinkIntents, facts: LinkFacts): PlannedLinks {
   const providers = intents.providers.map((provider): PlannedProvider => (isWanted(provider, intents.consumers, facts) ? { ...provider, content: contentOf(provider, facts) } : provider));
-  const own = providers.map((provider): RecordedProvider => ({ ...provider, deployment: facts.deployment }));
+  const own = providers.map((provider): RecordedProvider => ({ ...provider, deployment: facts.naming.deployment }));
   const errors: string[] = [];
   const consumers = intents.consumers.map((consumer): PlannedConsumer => {
     const outcome = resolveOne(consumer, own, facts);
     if (typeof outcome === 'string') errors.push(outcome);
     return typeof outcome === 'object' ? { ...consumer, link: outcome } : consumer;
   });
-  if (errors.length > 0) throw new DirectorError(code.generic, `Failed to resolve links from deployment '${facts.deployment}'. See errors below:\n  - ${errors.join('\n  - ')}`);
+  if (errors.length > 0) throw new DirectorError(code.generic, `Failed to resolve links from deployment '${facts.naming.deployment}'. See errors below:\n  - ${errors.join('\n  - ')}`);
   return { providers, consumers };
 }
 
@@ -83,14 +81,14 @@ export function linksOfJob(links: PlannedLinks, group: string, job: string): Rec
   return Object.fromEntries(links.consumers.filter((consumer) => consumer.group === group && consumer.job === job).flatMap(({ originalName, link }) => (link ? [[originalName, link.content]] : [])));
 }
 
-function isWanted(provider: LinkProvider, consumers: readonly LinkConsumer[], { deployment }: LinkFacts): boolean {
+function isWanted(provider: LinkProvider, consumers: readonly LinkConsumer[], { naming: { deployment } }: LinkFacts): boolean {
   if (provider.shared) return true;
   return consumers.some((consumer) => !consumer.blocked && consumer.type === provider.type && (consumer.fromDeployment ?? deployment) === deployment && (!consumer.explicit || consumer.name === provider.name));
 }
 
 /** The link, an error, or undefined: no link. */
 function resolveOne(consumer: LinkConsumer, own: readonly RecordedProvider[], facts: LinkFacts): NonNullable<PlannedConsumer['link']> | string | undefined {
-  if (consumer.manual) return { provider: 'manual', content: { ...consumer.manual, deployment_name: facts.deployment } };
+  if (consumer.manual) return { provider: 'manual', content: { ...consumer.manual, deployment_name: facts.naming.deployment } };
   const found = candidates(consumer, own, facts);
   if (found.length === 0 && consumer.optional && (!consumer.explicit || consumer.blocked)) return undefined;
   const [provider, ...others] = found;
@@ -106,34 +104,41 @@ function resolveOne(consumer: LinkConsumer, own: readonly RecordedProvider[], fa
 
 function candidates(consumer: LinkConsumer, own: readonly RecordedProvider[], facts: LinkFacts): RecordedProvider[] {
   if (consumer.blocked) return [];
-  const from = consumer.fromDeployment ?? facts.deployment;
-  const foreign = from !== facts.deployment;
+  const from = consumer.fromDeployment ?? facts.naming.deployment;
+  const foreign = from !== facts.naming.deployment;
   const all = foreign ? facts.recorded.filter((provider) => provider.deployment === from) : own;
   return all.filter((provider) => provider.type === consumer.type && provider.consumable && (!consumer.explicit || (provider.name === consumer.name && (!foreign || provider.shared))));
 }
 
 /** What a provider has to say of its group. */
-function contentOf(provider: LinkProvider, facts: LinkFacts): Hash {
-  const group = facts.groups.find((candidate) => candidate.name === provider.group);
+function contentOf(provider: LinkProvider, { naming, groups }: LinkFacts): Hash {
+  const group = groups.find((candidate) => candidate.name === provider.group);
   if (!group) throw new Error(`the instance group '${provider.group}' is not planned`);
   return {
-    deployment_name: facts.deployment,
-    domain: facts.domain,
+    deployment_name: naming.deployment,
+    domain: naming.domain,
     default_network: group.defaultNetwork,
     networks: [...group.networks],
     instance_group: group.name,
     properties: provider.properties,
-    use_short_dns_addresses: false,
-    use_dns_addresses: facts.useDnsAddresses,
-    use_link_dns_names: false,
-    group_name: `${provider.name}-${provider.type}`,
-    instances: group.instances.map(({ uuid, index, bootstrap, az, ips }) => ({
-      name: group.name, id: uuid, index, bootstrap, az,
-      address: ips[group.defaultNetwork] ?? null,
-      addresses: { ...ips },
-      dns_addresses: Object.fromEntries(group.networks.map((network) => [network, instanceDnsName(uuid, { group: group.name, network, deployment: facts.deployment, domain: facts.domain })])),
-    })),
+    use_short_dns_addresses: naming.useShortDnsAddresses,
+    use_dns_addresses: naming.useDnsAddresses,
+    use_link_dns_names: naming.useLinkDnsNames,
+    group_name: linkGroupName(provider),
+    instances: group.instances.map((instance) => contentOfInstance(instance, { provider, naming, group })),
   };
+}
+
+function contentOfInstance({ uuid, index, bootstrap, az, networks }: LinkGroup['instances'][number], at: { provider: LinkProvider; naming: Naming; group: LinkGroup }): Hash {
+  const { provider, naming, group } = at;
+  // A network whose address is not known yet has none.
+  const addresses = (preferName: boolean): Record<string, string> =>
+    Object.fromEntries(Object.entries(networks).flatMap(([network, settings]) => {
+      const address = linkAddress(naming, { uuid, group: group.name, network, settings }, { ...provider, preferName });
+      return address === null ? [] : [[network, address]];
+    }));
+  const preferred = addresses(naming.useDnsAddresses);
+  return { name: group.name, id: uuid, index, bootstrap, az, address: preferred[group.defaultNetwork] ?? null, addresses: addresses(false), dns_addresses: addresses(true) };
 }
 
 /** The content as one consumer gets it: addresses of the network, and in the form, that it wants. A text is an error. */

@@ -1,7 +1,9 @@
 import type { Network } from '../configs/cloud-config';
+import type { DnsIds } from '../dns/names';
 import type { Hash } from '../core/yaml';
 import type { ExportedFrom, UpdateConfig } from '../deployments/manifest';
 import type { CompiledPackageRecord, JobRecord, PackageRecord, ReleaseVersionRecord } from '../releases/release';
+import type { DnsNames } from './addresses';
 import type { PlannedLinks, RecordedProvider } from './links';
 import type { FullSpec, InstanceState, NetworkSettings, PackageSpec } from '../instances/instance';
 
@@ -145,6 +147,10 @@ export interface RecordedState {
   deployments: readonly string[];
   /** Links that other deployments provide. */
   linkProviders: readonly RecordedProvider[];
+  /** Of the names that this deployment may use. */
+  dnsIds: DnsIds;
+  /** UUID → row that was set aside for an instance to be inserted; only short DNS names need it before that. */
+  newInstanceIds: ReadonlyMap<string, number>;
 }
 
 export interface PlanInput {
@@ -238,6 +244,8 @@ export interface RenderedHashes {
 /** The planned future of one instance. */
 export interface InstancePlan {
   uuid: string;
+  /** Row of instances; undefined until the instance is inserted, unless a row was set aside for it. */
+  id: number | undefined;
   group: string;
   index: number;
   az: string | null;
@@ -362,6 +370,8 @@ export interface Plan<I extends InstancePlan = InstancePlan> {
   packages: readonly PackageRequirement[];
   compilation: CompilationPlan;
   links: PlannedLinks;
+  /** `short`: addresses may have ids in them. */
+  dns: { names: DnsNames; short: boolean };
   /** AZs of the cloud config, in its order. */
   azs: readonly { name: string; cloudProperties: Hash }[];
   initialDeployAzUpdateStrategy: 'serial' | 'parallel';

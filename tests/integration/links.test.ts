@@ -2,7 +2,7 @@ import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Database } from '../../db/client';
 import { deleteOldLinks, listDeploymentNames, listSharedProviders, recordLinks, type ConsumerToRecord, type ProviderToRecord } from '../../server/deployments/links-store';
-import { giveAzIds, listAzIds } from '../../server/dns/store';
+import { giveDnsIds, listAzIds } from '../../server/dns/ids-store';
 import { testStore, type TestStore } from '../support/director-parts';
 
 let store: TestStore;
@@ -34,10 +34,10 @@ const deployed = (id: number, providers: ProviderToRecord[], consumers: Consumer
   });
 
 it('AZs have ids in DNS names, the same for ever', async () => {
-  await Promise.all([['z1', 'z2'], ['z2', 'z1'], []].map((names) => db.transaction((tx) => giveAzIds(tx, names))));
+  await Promise.all([['z1', 'z2'], ['z2', 'z1'], []].map((azs) => db.transaction((tx) => giveDnsIds(tx, { azs }))));
   const ids = await listAzIds(db);
   expect([...ids.keys()].toSorted()).toEqual(['z1', 'z2']);
-  await db.transaction((tx) => giveAzIds(tx, ['z3', 'z1']));
+  await db.transaction((tx) => giveDnsIds(tx, { azs: ['z3', 'z1'] }));
   expect(await listAzIds(db)).toEqual(new Map([...ids, ['z3', expect.any(Number)]]));
 });
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { parseManifestYaml, type Hash } from '../../server/core/yaml';
 import { withCompiled, withRendered } from '../../server/plan/changes';
 import { buildPlan } from '../../server/plan/build-plan';
+import { noDnsIds } from '../../server/dns/names';
 import { fullSpec } from '../../server/plan/specs';
 import type { ReleaseVersionRecord } from '../../server/releases/release';
 import type { CompleteInstancePlan, DeployRequest, Plan, PlanInput, RecordedInstance, RecordedState } from '../../server/plan/types';
@@ -87,6 +88,8 @@ export function emptyState(): RecordedState {
     compiledPackages: [],
     deployments: ['dep'],
     linkProviders: [],
+    dnsIds: noDnsIds,
+    newInstanceIds: new Map(),
   };
 }
 
