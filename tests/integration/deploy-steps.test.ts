@@ -11,7 +11,7 @@ import { deleteInstances } from '../../server/deploy/delete-instance';
 import type { DeployDeps } from '../../server/deploy/ports';
 import { abandonVm, createVmIntent, completeVm, deleteInstanceRecord, deleteVmRecord, listAbandonedVms, listRecordedInstances, listTakenAddresses, releaseUnusedAddresses, reserveAddresses } from '../../server/deploy/store';
 import { createSweeper, sweepAbandonedVms, sweepType } from '../../server/deploy/sweep';
-import { resolveUnfinishedVms } from '../../server/deploy/vm-steps';
+import { createVm, resolveUnfinishedVms } from '../../server/deploy/vm-steps';
 import { buildPlan } from '../../server/plan/build-plan';
 import { TaskLost } from '../../server/tasks/context';
 import { startTestNode, testStore, type TestNode, type TestStore } from '../support/director-parts';
@@ -127,6 +127,47 @@ describe('an abandoned VM', () => {
     await expect.poll(sweeps, { timeout: 10_000 }).toEqual(['done']);
     await new Promise((resolve) => setTimeout(resolve, 500));
     expect(await sweeps()).toEqual(['done']);
+  });
+});
+
+describe('a creation that finds its address held by a VM of a lost attempt', () => {
+  const order = { label: 'web/1 (0)', deployment: 'dep', group: 'web', az: null, stemcell: { cid: 'stemcell', apiVersion: 3 }, cloudProperties: {}, networks: {}, env: {}, tags: {}, metadata: { name: 'web/1' } };
+
+  it('is tried again also when somebody else deletes that VM meanwhile', async () => {
+    const { db } = store.connections;
+    const cloud = fakeCloud();
+    const { instanceId, vmId } = await recorded(cloud, { taskId: 1, settled: true });
+    await db.transaction((tx) => abandonVm(tx, vmId));
+    let calls = 0;
+    const create = cloud.createVm;
+    const contested: VmCalls = {
+      ...cloud,
+      createVm: async (caller, vm) => {
+        if (++calls > 1) return create(caller, vm);
+        await db.transaction((tx) => deleteVmRecord(tx, vmId));
+        throw new CpiError('VMCreationFailed', 'Address 10.0.1.11 is in use');
+      },
+    };
+    const { result, error } = await testTask(db).attempt(async (ctx) => (await createVm(ctx, depsOf(contested), { ...order, instanceId })).cid);
+    expect(error).toBeUndefined();
+    expect(calls).toBe(2);
+    expect(cloud.vms.has(result ?? '')).toBe(true);
+  });
+
+  it('fails at once when no such VM was there', async () => {
+    const cloud = fakeCloud();
+    const { instanceId } = await recorded(cloud, { taskId: 1, settled: true });
+    let calls = 0;
+    const full: VmCalls = {
+      ...cloud,
+      createVm: async () => {
+        calls++;
+        throw new CpiError('VMCreationFailed', 'there is no room');
+      },
+    };
+    const { error } = await testTask(store.connections.db).attempt(async (ctx) => (await createVm(ctx, depsOf(full), { ...order, instanceId })).cid);
+    expect(String(error)).toContain('there is no room');
+    expect(calls).toBe(1);
   });
 });
 
