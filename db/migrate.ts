@@ -16,23 +16,25 @@ export interface Migration {
 /** Any number, the same on every node: serialises migrating nodes. */
 const advisoryLock = 7_202_601;
 
-/** Reads `NNNN_name.sql` files in order. Throws when a file has no breaking mark or a number is missing. */
+/** Reads `NNNN_name.sql` files in order. Throws when a file has no breaking mark or two have one number. */
 export async function readMigrations(folder: string): Promise<Migration[]> {
   const files = (await readdir(folder)).filter((file) => file.endsWith('.sql')).sort();
-  return Promise.all(
-    files.map(async (file, index) => {
+  const migrations = await Promise.all(
+    files.map(async (file) => {
       const sql = await readFile(join(folder, file), 'utf8');
       const mark = /^-- breaking: (yes|no)\n/.exec(sql);
       const number = /^(\d{4})_/.exec(file);
       if (!mark || !number) throw new Error(`migration ${file}: wants a name like 0001_x.sql and a first line "-- breaking: yes" or "-- breaking: no"`);
-      if (Number(number[1]) !== index + 1) throw new Error(`migration ${file}: expected number ${index + 1}`);
-      return { version: index + 1, name: file, breaking: mark[1] === 'yes', sql };
+      return { version: Number(number[1]), name: file, breaking: mark[1] === 'yes', sql };
     }),
   );
+  const repeated = migrations.find(({ version }, i) => migrations[i - 1]?.version === version);
+  if (repeated) throw new Error(`migration ${repeated.name}: its number is another one's too`);
+  return migrations;
 }
 
 /**
- * Brings the database to the newest known version, one node at a time.
+ * Applies what the database has not got yet, in order, one node at a time.
  * Throws when the database is newer than this program and the newer part is marked breaking.
  */
 export async function migrate(client: pg.Client, migrations: readonly Migration[]): Promise<{ applied: string[] }> {
@@ -40,11 +42,12 @@ export async function migrate(client: pg.Client, migrations: readonly Migration[
   try {
     await client.query('CREATE TABLE IF NOT EXISTS schema_migrations (version integer PRIMARY KEY, name text NOT NULL, breaking boolean NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())');
     const { rows } = await client.query<{ version: number; name: string; breaking: boolean }>('SELECT version, name, breaking FROM schema_migrations ORDER BY version');
-    const unknown = rows.filter((row) => row.version > migrations.length);
-    const breaking = unknown.find((row) => row.breaking);
+    const known = new Set(migrations.map((migration) => migration.version));
+    const present = new Set(rows.map((row) => row.version));
+    const breaking = rows.find((row) => row.breaking && !known.has(row.version));
     if (breaking) throw new Error(`the database has the breaking migration ${breaking.name}, which this version does not know: update this node`);
     const applied: string[] = [];
-    for (const migration of migrations.slice(rows.length - unknown.length)) {
+    for (const migration of migrations.filter(({ version }) => !present.has(version))) {
       await applyOne(client, migration);
       applied.push(migration.name);
     }

@@ -26,6 +26,7 @@ import { findCurrentConfig } from './configs/store';
 import { isHash, parseYaml } from './core/yaml';
 import type { Cpi } from './cpi/cpi';
 import { createCpis } from './cpi/client';
+import { createDiskCalls } from './cpi/disk-calls';
 import { createVmCalls } from './cpi/vm-calls';
 import type { DeployDeps } from './deploy/ports';
 import { HealthListener } from './health/listener';
@@ -233,6 +234,7 @@ function deployDeps({ config, db, blobstore, agents, renderer, cpis, issuer, caS
   return {
     db, blobstore, agents, renderer,
     cpi: createVmCalls(cpis, { maxCreateTries: config.max_vm_create_tries }),
+    disks: createDiskCalls(cpis),
     nats: {
       bootstrapCertificate: (agentId) => issuer.bootstrap(agentId),
       permanentCertificate: (agentId) => issuer.permanent(agentId),
@@ -246,6 +248,7 @@ function deployDeps({ config, db, blobstore, agents, renderer, cpis, issuer, caS
       },
       maxThreads: config.max_threads, maxVmCreateTries: config.max_vm_create_tries, agentWaitTimeoutMs: config.agent.wait_timeout_s * 1_000, agentEnv: config.agent.env,
       natsUrls: config.nats.agent_urls ?? config.nats.urls, agentBlobstores, shortLivedBootstrapCredentials: config.agent.short_lived_bootstrap_credentials,
+      cpiResizesDisks: config.enable_cpi_resize_disk, cpiUpdatesDisks: config.enable_cpi_update_disk, snapshots: config.snapshots.enabled,
     },
   };
 }

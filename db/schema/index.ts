@@ -4,6 +4,7 @@ export * from './bus';
 export * from './cluster';
 export * from './configs';
 export * from './deployments';
+export * from './disks';
 export * from './dns';
 export * from './events';
 export * from './health';

@@ -13,6 +13,8 @@ export interface DueAgent {
   cid: string | undefined;
   /** Its bootstrap certificate counts no more. */
   permanent: boolean;
+  /** Named disks of its instance, which it must not forget. */
+  diskAssociations: { name: string; cid: string }[];
 }
 
 /** True while any move has something left to do. */
@@ -45,13 +47,14 @@ const locked: SQL = sql`EXISTS (
  * Those at work for a deploy are left out: they would lose what they are doing; and all but the first while it is not back (see `claimSend`).
  */
 export async function listDueAgents(db: Db, query: { caSha1: string; except: readonly string[]; limit: number }): Promise<DueAgent[]> {
-  const { rows } = await db.execute<{ move_id: number; agent_id: string; urls: string[]; name: string | null; cid: string | null; permanent: boolean }>(sql`
+  const { rows } = await db.execute<{ move_id: number; agent_id: string; urls: string[]; name: string | null; cid: string | null; permanent: boolean; disks: { name: string; cid: string }[] | null }>(sql`
     WITH moves AS MATERIALIZED (
       SELECT m.id, m.urls,
         EXISTS (SELECT 1 FROM bus_move_agents o WHERE o.move_id = m.id AND o.state = 'told') AS proven,
         (SELECT o.agent_id FROM bus_move_agents o WHERE o.move_id = m.id AND o.state = 'pending' AND o.sent_at IS NOT NULL LIMIT 1) AS first
       FROM bus_moves m WHERE m.finished_at IS NULL AND m.superseded_by IS NULL AND m.ca_sha1 = ${query.caSha1})
-    SELECT a.move_id, a.agent_id, m.urls, v.cid, v.permanent_nats_credentials AS permanent, i.job || '/' || i.uuid || ' (' || i.index || ')' AS name
+    SELECT a.move_id, a.agent_id, m.urls, v.cid, v.permanent_nats_credentials AS permanent, i.job || '/' || i.uuid || ' (' || i.index || ')' AS name,
+      (SELECT json_agg(json_build_object('name', p.name, 'cid', p.cid) ORDER BY p.name) FROM persistent_disks p WHERE p.instance_id = i.id AND p.active AND p.name <> '' AND p.cid IS NOT NULL) AS disks
     FROM bus_move_agents a
     JOIN moves m ON m.id = a.move_id AND (m.proven OR m.first IS NULL OR m.first = a.agent_id)
     JOIN vms v ON v.agent_id = a.agent_id
@@ -63,7 +66,7 @@ export async function listDueAgents(db: Db, query: { caSha1: string; except: rea
       AND a.agent_id <> ALL (${sql.param([...query.except])}::uuid[])
     ORDER BY a.attempts = 0 OR coalesce(p.since > a.updated_at, false) DESC, a.next_attempt_at LIMIT ${query.limit}`);
   return rows.map((row) => ({
-    moveId: row.move_id, agentId: row.agent_id, urls: row.urls, name: row.name ?? `VM of agent ${row.agent_id}`, cid: row.cid ?? undefined, permanent: row.permanent,
+    moveId: row.move_id, agentId: row.agent_id, urls: row.urls, name: row.name ?? `VM of agent ${row.agent_id}`, cid: row.cid ?? undefined, permanent: row.permanent, diskAssociations: row.disks ?? [],
   }));
 }
 

@@ -125,7 +125,7 @@ async function tell({ ctx, deps, limits, certificates }: Telling, agent: DueAgen
     const cert = certificates.get(key) ?? (await deps.permanentCertificate(agent.agentId));
     if (!(await ctx.write((tx) => claimSend(tx, agent)))) return await ctx.write((tx) => putOff(tx, agent));
     certificates.set(key, cert);
-    await within(limits.returnMs, (asked) => asked.updateSettings({ trusted_certs: '', disk_associations: [], mbus: { cert, urls: agent.urls } }));
+    await within(limits.returnMs, (asked) => asked.updateSettings({ trusted_certs: '', disk_associations: agent.diskAssociations, mbus: { cert, urls: agent.urls } }));
     logFinished(ctx, await ctx.write((tx) => markTold(tx, agent, deps.caSha1)));
     certificates.delete(key);
   } catch (error) {

@@ -2,6 +2,7 @@ import { code, DirectorError } from '../core/errors';
 import type { TaskContext } from '../tasks/context';
 import { deleteInstances } from './delete-instance';
 import { deploymentLockWaitMs } from './deploy';
+import { noteLostDisks } from './disk-steps';
 import type { DeployDeps } from './ports';
 import { deleteDeploymentRecord, findDeployment, listRecordedInstances } from './store';
 import { resolveUnfinishedVms } from './vm-steps';
@@ -18,6 +19,7 @@ export async function deleteDeployment(ctx: TaskContext, deps: DeployDeps, order
     if (ctx.attempt > 1) return;
     throw new DirectorError(code.deploymentNotFound, `Deployment '${order.deployment}' doesn't exist`);
   }
+  await noteLostDisks(ctx, deps);
   await resolveUnfinishedVms(ctx, deps, deployment.id, order.force ? 'delete by force' : 'delete');
   const instances = await listRecordedInstances(deps.db, deployment.id);
   if (instances.some(({ instance }) => instance.ignore)) {

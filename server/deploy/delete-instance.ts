@@ -1,4 +1,5 @@
 import { mapPool } from '../core/concurrency';
+import { orphanDisksOf } from '../disks/store';
 import type { Stage, TaskContext } from '../tasks/context';
 import { stopJobs, type StopIntent } from './agent-steps';
 import type { DeployDeps } from './ports';
@@ -19,7 +20,7 @@ export interface DeletionOptions {
 }
 
 /**
- * Deletes instances: stop, delete the VM, forget the record. Each step finds what an interrupted deletion left.
+ * Deletes instances: stop, delete the VM, keep the disks as orphans, forget the record. Each step finds what an interrupted deletion left.
  * Order: cloudfoundry/bosh src/bosh-director/lib/bosh/director/instance_deleter.rb.
  */
 export async function deleteInstances(ctx: TaskContext, deps: DeployDeps, stage: Stage, request: { deletions: readonly Deletion[]; options: DeletionOptions }): Promise<void> {
@@ -48,5 +49,8 @@ async function deleteInstance(ctx: TaskContext, deps: DeployDeps, deletion: Dele
   const archives = await listArchives(deps.db, instance.id);
   await ctx.fence();
   for (const archive of archives) await deps.blobstore.delete(archive.blobstoreId);
-  await ctx.write((tx) => deleteInstanceRecord(tx, instance.id));
+  await ctx.write(async (tx) => {
+    await orphanDisksOf(tx, instance.id, { user: ctx.user, taskId: ctx.taskId });
+    await deleteInstanceRecord(tx, instance.id);
+  });
 }

@@ -9,6 +9,7 @@ import { isInterruption } from '../tasks/interruption';
 import { AddressTaken, bindPlan } from './bind';
 import { compilePackages } from './compile';
 import { storeDeployAlert } from './deploy-alerts';
+import { noteLostDisks } from './disk-steps';
 import { planWithDnsIds } from './dns-ids';
 import { asHash, loadPlanInput } from './load';
 import type { DeployDeps } from './ports';
@@ -79,7 +80,10 @@ async function prepare(ctx: TaskContext, deps: DeployDeps, order: DeployOrderFor
   const dryRun = order.request.dryRun === true;
   try {
     const { plan, instanceIds } = await stage.run('Preparing deployment', async () => {
-      if (!dryRun) await resolveUnfinishedVms(ctx, deps, order.deployment.id);
+      if (!dryRun) {
+        await noteLostDisks(ctx, deps);
+        await resolveUnfinishedVms(ctx, deps, order.deployment.id);
+      }
       return planAndBind(ctx, deps, order);
     });
     const rendered = await stage.run('Rendering templates', () => renderPlan(ctx, deps, plan, new JobSourceCache(deps)));

@@ -35,7 +35,7 @@ async function loadState(ctx: TaskContext, deps: DeployDeps, load: LoadRequest, 
   const stored = (await listRecordedInstances(deps.db, load.deployment.id)).filter(({ instance }) => !instance.compilation);
   const releases = await loadReleases(deps.db, [...new Set([load.manifest, ...runtimeConfigs].flatMap(releaseNames))]);
   const groups = groupNames(load.manifest);
-  const instances = await mapPool(stored, 32, async (one) => toRecorded(one, groups.has(one.instance.job) ? await agentState(ctx, deps, one, load.request.fix === true) : undefined));
+  const instances = await mapPool(stored, 32, async (one) => toRecorded(ctx, one, groups.has(one.instance.job) ? await agentState(ctx, deps, one, load.request.fix === true) : undefined));
   return {
     director: { ...facts, ownAddresses: await ownAddresses() },
     deployment: { name: load.deployment.name, manifest: load.deployment.manifest, tags: load.deployment.tags, teams: load.deployment.teams },
@@ -64,7 +64,7 @@ async function agentState(ctx: TaskContext, deps: DeployDeps, { instance, vms }:
   }
 }
 
-function toRecorded({ instance, vms, addresses }: StoredInstance, state: AgentState | undefined): RecordedInstance {
+function toRecorded(ctx: TaskContext, { instance, vms, addresses, disks }: StoredInstance, state: AgentState | undefined): RecordedInstance {
   const vm = vms.find((candidate) => candidate.active && candidate.cid !== null);
   return {
     id: instance.id, uuid: instance.uuid, group: instance.job, index: instance.index, az: instance.az, state: instance.state, bootstrap: instance.bootstrap,
@@ -80,7 +80,7 @@ function toRecorded({ instance, vms, addresses }: StoredInstance, state: AgentSt
       : {}),
     reservations: addresses.map((row) => ({ address: row.address, network: row.networkName, static: row.static, ...(row.vmId === null ? {} : { vmId: row.vmId }) })),
     ...(state ? { agentState: state } : {}),
-    persistentDisks: [],
+    persistentDisks: disks.map(({ id, cid, name, size, cloudProperties, active, taskId }) => ({ id, cid, name, size, cloudProperties, active, fresh: taskId === ctx.taskId })),
   };
 }
 

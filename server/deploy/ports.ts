@@ -1,6 +1,7 @@
 import type { Database } from '../../db/client';
 import type { Agents } from '../agents/agent';
 import type { Blobstore } from '../blobstore/blobstore';
+import type { DiskCalls } from '../cpi/disk-calls';
 import type { VmCalls } from '../cpi/vm-calls';
 import type { DirectorFacts } from '../plan/types';
 import type { TaskContext } from '../tasks/context';
@@ -12,6 +13,7 @@ export interface DeployDeps {
   blobstore: Blobstore;
   agents: Agents;
   cpi: VmCalls;
+  disks: DiskCalls;
   renderer: { render(job: RenderJob, scope: string, signal?: AbortSignal): Promise<RenderedJob> };
   nats: NatsPort;
   settings: DeploySettings;
@@ -30,6 +32,11 @@ export interface DeploySettings {
   /** `env.bosh.blobstores` and the `blobstores` of update_settings. */
   agentBlobstores: readonly Record<string, unknown>[];
   shortLivedBootstrapCredentials: boolean;
+  /** Disks are resized, or changed in any way, by the CPI where it can, instead of being copied. */
+  cpiResizesDisks: boolean;
+  cpiUpdatesDisks: boolean;
+  /** Snapshots of disks are made when instances were stopped. */
+  snapshots: boolean;
 }
 
 export interface NatsPort {

@@ -44,7 +44,7 @@ const applied: z.ZodType<ApplySpec> = z.object({
   networks,
   packages: z.record(z.string(), z.looseObject({ name: z.string(), version: z.string(), sha1: z.string(), blobstore_id: z.string() })),
   dns_domain_name: z.string(),
-  persistent_disk: z.number(),
+  persistent_disk: z.number().optional(),
   template_hashes: z.record(z.string(), z.string()).optional(),
   rendered_templates_archive: z.object({ blobstore_id: z.string(), sha1: z.string() }).optional(),
   configuration_hash: z.string().optional(),

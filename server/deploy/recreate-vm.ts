@@ -5,6 +5,7 @@ import { loadStemcells } from '../stemcells/store';
 import type { TaskContext } from '../tasks/context';
 import { startJobs, watchWindow } from './agent-steps';
 import { sendTemplates, withSignedUrls } from './delivery';
+import { attachInstanceDisks } from './disk-steps';
 import { recordedOperation } from './instance-event';
 import type { DeployDeps } from './ports';
 import { addressesOf, readRecordedSpec, type RecordedSpec } from './recorded-spec';
@@ -61,7 +62,7 @@ async function prepare(deps: DeployDeps, { deployment, instanceId }: { deploymen
   return {
     recorded, spec,
     order: {
-      instanceId, label, deployment: deployment.name, group, az, stemcell, cloudProperties: cloudProperties ?? {}, networks: spec.networks, env: spec.env, tags: deployment.tags,
+      instanceId, label, deployment: deployment.name, group, az, stemcell, cloudProperties: cloudProperties ?? {}, networks: spec.networks, env: spec.env, diskCids: recorded.disks.filter((disk) => disk.active).map((disk) => disk.cid), tags: deployment.tags,
       metadata: { id: uuid, job: group, instance_group: group, index: String(index), name: instanceName({ group, uuid }) },
     },
   };
@@ -94,7 +95,9 @@ async function replaceVm(ctx: TaskContext, deps: DeployDeps, { recorded, spec, o
   }
   const adopted = made && (await adopt(ctx, deps, { vm: made, order }));
   const vm = adopted ?? (await createVm(ctx, deps, order));
-  const { uuid, index } = recorded.instance;
+  const { uuid, index, job: group } = recorded.instance;
+  const disksOf = { vm: { ...vm, apiVersion: order.stemcell.apiVersion }, owner: { instanceId: order.instanceId, deployment: order.deployment, group, uuid, index, tags: order.tags } };
+  await attachInstanceDisks(ctx, deps, disksOf);
   if (!adopted || !spec.applied) await deps.agents.agentFor(vm.agent, ctx).apply({ deployment: order.deployment, job: spec.applied?.spec.job ?? null, index, id: uuid, networks: spec.networks });
   return vm;
 }

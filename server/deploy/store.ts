@@ -2,6 +2,7 @@ import { and, eq, getTableColumns, inArray, isNull, sql, type SQL } from 'drizzl
 import type { Db, Tx } from '../../db/client';
 import * as t from '../../db/schema';
 import { deleteOldLinks } from '../deployments/links-store';
+import { listDisks, listDisksOf, type Disk } from '../disks/store';
 
 /** What a deploy reads and records. Every function is one statement or one short transaction's worth of them. */
 
@@ -12,6 +13,7 @@ export interface RecordedInstance {
   instance: InstanceRow;
   vms: VmRow[];
   addresses: { address: string; networkName: string; static: boolean; vmId: number | null }[];
+  disks: Disk[];
 }
 
 export interface DeploymentRow {
@@ -28,16 +30,17 @@ export async function findDeployment(db: Db, name: string): Promise<DeploymentRo
   return row;
 }
 
-/** All instances of a deployment with their VMs and addresses, compilation instances included, in three queries whatever their number. */
+/** All instances of a deployment with their VMs, addresses and disks, compilation instances included, in four queries whatever their number. */
 export async function listRecordedInstances(db: Db, deploymentId: number): Promise<RecordedInstance[]> {
   const instances = await db.select().from(t.instances).where(eq(t.instances.deploymentId, deploymentId)).orderBy(t.instances.job, t.instances.index, t.instances.id);
   if (instances.length === 0) return [];
   const ids = instances.map((instance) => instance.id);
   const vms = await db.select().from(t.vms).where(inArray(t.vms.instanceId, ids)).orderBy(t.vms.id);
   const addresses = await db.select().from(t.ipAddresses).where(inArray(t.ipAddresses.instanceId, ids)).orderBy(t.ipAddresses.address);
+  const disksOf = await listDisksOf(db, ids);
   const vmsOf = groupBy(vms, (vm) => vm.instanceId);
   const addressesOf = groupBy(addresses, (address) => address.instanceId);
-  return instances.map((instance) => ({ instance, vms: vmsOf.get(instance.id) ?? [], addresses: addressesOf.get(instance.id) ?? [] }));
+  return instances.map((instance) => ({ instance, vms: vmsOf.get(instance.id) ?? [], addresses: addressesOf.get(instance.id) ?? [], disks: disksOf.get(instance.id) ?? [] }));
 }
 
 /** One instance with its VMs and addresses. */
@@ -45,7 +48,7 @@ export async function findRecordedInstance(db: Db, instanceId: number): Promise<
   const [instance] = await db.select().from(t.instances).where(eq(t.instances.id, instanceId));
   if (!instance) return undefined;
   const vms = await db.select().from(t.vms).where(eq(t.vms.instanceId, instanceId)).orderBy(t.vms.id);
-  return { instance, vms, addresses: await db.select().from(t.ipAddresses).where(eq(t.ipAddresses.instanceId, instanceId)).orderBy(t.ipAddresses.address) };
+  return { instance, vms, disks: await listDisks(db, instanceId), addresses: await db.select().from(t.ipAddresses).where(eq(t.ipAddresses.instanceId, instanceId)).orderBy(t.ipAddresses.address) };
 }
 
 function groupBy<T>(rows: readonly T[], key: (row: T) => number | null): Map<number, T[]> {

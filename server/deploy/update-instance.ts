@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Tx } from '../../db/client';
+import { listDisks } from '../disks/store';
 import { instanceLabel, instanceName, type ApplySpec, type FullSpec, type RenderedTemplatesArchive } from '../instances/instance';
 import { applySpec, fullSpec, initialApplySpec, specOfNewVm } from '../plan/specs';
 import type { CompleteInstancePlan, Plan } from '../plan/types';
@@ -7,12 +8,15 @@ import type { StageProgress, TaskContext } from '../tasks/context';
 import { createArchive } from '../templates/archive';
 import { archiveEntries } from '../templates/instance';
 import { startJobs, stopJobs, watchWindow } from './agent-steps';
+import { convergeDisks, updateDetachedDisks } from './converge-disks';
 import { sendTemplates, withSignedUrls } from './delivery';
+import { attachInstanceDisks, detachInstanceDisks, diskCidsOf, writeDiskMetadata, type DiskOwner, type DiskVm } from './disk-steps';
 import { recordedOperation } from './instance-event';
 import type { AgentTarget } from '../agents/agent';
 import type { DeployDeps } from './ports';
 import type { RenderedInstance } from './render-plan';
 import { createArchive as recordArchive, deleteArchives, listArchives, releaseAddresses, updateInstance, updateRenderInput } from './store';
+import { takeSnapshots } from './snapshots';
 import { createVm, deleteVm, updateAgentSettings } from './vm-steps';
 
 /** What the update of one instance works on. */
@@ -66,7 +70,13 @@ async function converge(ctx: TaskContext, deps: DeployDeps, update: InstanceUpda
   const archive = await deliverTemplates(ctx, deps, update);
   const spec = await withSignedUrls(deps, instance.stemcell, applySpec(instance, update.plan, archive));
   if (update.vm && !update.vm.fresh) await quiesce(ctx, deps, { ...update, vm: update.vm, archive }, spec, progress);
-  if (instance.desiredState === 'stopped' && update.vm && !instance.needsRecreate) {
+  if (instance.desiredState === 'detached') {
+    if (update.vm) await detachVm(ctx, deps, { ...update, vm: update.vm });
+    await finish(ctx, deps, update, { spec: undefined, archive });
+    return;
+  }
+  // What was detached has never been given its new configuration.
+  if (instance.desiredState === 'stopped' && update.vm && !instance.needsRecreate && instance.existing?.state !== 'detached') {
     await finish(ctx, deps, update, { spec: undefined, archive });
     return;
   }
@@ -83,30 +93,52 @@ async function converge(ctx: TaskContext, deps: DeployDeps, update: InstanceUpda
 /** Pre-download, then stop: the VM is about to be changed or replaced. */
 async function quiesce(ctx: TaskContext, deps: DeployDeps, update: InstanceUpdate & { vm: InstanceVm; archive: RenderedTemplatesArchive | undefined }, spec: ApplySpec, progress: StageProgress): Promise<void> {
   const { instance } = update;
-  if (instance.existing?.agentState?.jobState === 'unresponsive') return;
+  if (isUnresponsive(update)) return;
   const agent = agentOf(update, update.vm);
-  const going = instance.needsRecreate || instance.desiredState === 'stopped';
+  const goes = instance.needsRecreate || instance.desiredState === 'detached';
+  const shutsDown = goes || instance.desiredState === 'stopped' || instance.diskChanges.length > 0;
   if (!instance.needsRecreate && instance.desiredState === 'started') {
     await sendTemplates(ctx, deps, { agent, apiVersion: instance.stemcell.apiVersion }, update.archive);
     await deps.agents.agentFor(agent, ctx).prepare(spec);
   }
   if (instance.existing?.state === 'stopped') return;
   await stopJobs(ctx, deps, agent, {
-    intent: { vm: instance.needsRecreate ? 'delete' : 'keep', instance: 'keep', deployment: 'keep' },
-    drain: going ? 'shutdown' : 'update', spec, skipDrain: instance.skipDrain,
+    intent: { vm: goes ? 'delete' : 'keep', instance: 'keep', deployment: 'keep' },
+    drain: shutsDown ? 'shutdown' : 'update', spec, skipDrain: instance.skipDrain,
   }, progress);
+  await takeSnapshots(ctx, deps, { instance: { ...instance, id: update.instanceId }, deployment: { name: update.plan.deployment, tags: update.plan.tags }, agentId: update.vm.agentId, clean: true });
 }
 
-/** A VM that fits the plan: the present one with fresh settings, or a new one. */
+/** The VM goes, and the disks stay with the instance: `bosh stop --hard`. */
+async function detachVm(ctx: TaskContext, deps: DeployDeps, update: InstanceUpdate & { vm: InstanceVm }): Promise<void> {
+  if (!isUnresponsive(update)) await detachInstanceDisks(ctx, deps, disksOf(update, update.vm));
+  await deleteVm(ctx, deps, { id: update.vm.vmId, cid: update.vm.cid, stemcellApiVersion: update.vm.apiVersion });
+}
+
+function isUnresponsive({ instance }: Pick<InstanceUpdate, 'instance'>): boolean {
+  return instance.existing?.agentState?.jobState === 'unresponsive';
+}
+
+/** A VM that fits the plan, with the disks that fit it: the present one with fresh settings, or a new one. */
 async function convergeVm(ctx: TaskContext, deps: DeployDeps, update: InstanceUpdate): Promise<InstanceVm> {
   const { vm, instance } = update;
-  if (vm?.fresh) return vm;
-  if (vm && !instance.needsRecreate) {
-    const kinds = new Set(instance.changes.map((change) => change.kind));
-    if (kinds.has('nats_config') || kinds.has('blobstore_config') || kinds.has('trusted_certs')) {
-      await updateAgentSettings(ctx, deps, { vmId: vm.vmId, agent: agentOf(update, vm), az: instance.az }, { nats: kinds.has('nats_config'), blobstores: kinds.has('blobstore_config') });
-    }
-    return vm;
+  const kept = vm && (vm.fresh || !instance.needsRecreate) ? vm : undefined;
+  const present = kept ?? (await replaceVm(ctx, deps, update));
+  await convergeDisks(ctx, deps, { ...disksOf(update, present), desired: instance.disks, recreate: instance.changes.some((change) => change.kind === 'recreate_persistent_disks'), cpi: '' });
+  const kinds = new Set(instance.changes.map((change) => change.kind));
+  const changed = kinds.has('nats_config') || kinds.has('blobstore_config') || kinds.has('trusted_certs');
+  const named = [...instance.disks, ...instance.diskChanges].some((disk) => disk.name !== '');
+  if (named || (changed && kept && !kept.fresh)) {
+    await updateAgentSettings(ctx, deps, { vmId: present.vmId, agent: agentOf(update, present), az: instance.az }, { nats: kinds.has('nats_config'), blobstores: kinds.has('blobstore_config') });
+  }
+  return present;
+}
+
+async function replaceVm(ctx: TaskContext, deps: DeployDeps, update: InstanceUpdate): Promise<InstanceVm> {
+  const { vm, instance } = update;
+  if (vm && !isUnresponsive(update)) {
+    await detachInstanceDisks(ctx, deps, disksOf(update, vm));
+    await updateDetachedDisks(ctx, deps, { ...disksOf(update, vm), desired: instance.disks });
   }
   if (vm) await deleteVm(ctx, deps, { id: vm.vmId, cid: vm.cid, stemcellApiVersion: vm.apiVersion });
   const released = instance.reservations.release.map((reservation) => reservation.address);
@@ -119,12 +151,14 @@ export async function createInstanceVm(ctx: TaskContext, deps: DeployDeps, { pla
   const { uuid, group, index, az, stemcell } = instance;
   const vm = await createVm(ctx, deps, {
     instanceId, label: instanceLabel(instance), deployment: plan.deployment, group, az, stemcell: { cid: stemcell.cid, apiVersion: stemcell.apiVersion },
-    cloudProperties: instance.cloudProperties, networks: instance.networks, env: instance.env, tags: instance.tags,
+    cloudProperties: instance.cloudProperties, networks: instance.networks, env: instance.env, diskCids: await diskCidsOf(deps, instanceId), tags: instance.tags,
     metadata: { id: uuid, job: group, instance_group: group, index: String(index), name: instanceName(instance) },
   });
   await ctx.write((tx) => updateInstance(tx, instanceId, { cloudProperties: instance.cloudProperties, spec: { ...specOfNewVm(instance) } }));
+  const made: InstanceVm = { vmId: vm.vmId, cid: vm.cid, agentId: vm.agent.id, apiVersion: stemcell.apiVersion, fresh: true };
+  if (instance.disks.length > 0) await attachInstanceDisks(ctx, deps, disksOf({ plan, instance, instanceId }, made));
   await deps.agents.agentFor(vm.agent, ctx).apply(initialApplySpec(instance, plan));
-  return { vmId: vm.vmId, cid: vm.cid, agentId: vm.agent.id, apiVersion: stemcell.apiVersion, fresh: true };
+  return made;
 }
 
 /**
@@ -172,6 +206,7 @@ async function writeMetadata(ctx: TaskContext, deps: DeployDeps, update: Instanc
   await deps.cpi.setVmMetadata(ctx, vm.cid, {
     ...instance.tags, director: deps.settings.director.name, deployment: plan.deployment, id: uuid, job: group, instance_group: group, index: String(index), name: instanceName(instance),
   });
+  for (const disk of await listDisks(deps.db, update.instanceId)) if (disk.active) await writeDiskMetadata(ctx, deps, { disk, owner: disksOf(update, vm).owner });
 }
 
 /** Records of an instance that the plan leaves as it is: its spec may still have gained facts that change nothing. */
@@ -203,6 +238,12 @@ function sortKeys(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sortKeys);
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, item]) => [key, sortKeys(item)]));
+}
+
+/** The instance and a VM of it, as the steps about disks want them. */
+function disksOf({ plan, instance, instanceId }: Pick<InstanceUpdate, 'plan' | 'instance' | 'instanceId'>, vm: InstanceVm): { vm: DiskVm; owner: DiskOwner } {
+  const { group, uuid, index, tags } = instance;
+  return { vm: { vmId: vm.vmId, cid: vm.cid, apiVersion: vm.apiVersion, agent: { id: vm.agentId, name: instanceLabel(instance) } }, owner: { instanceId, deployment: plan.deployment, group, uuid, index, tags } };
 }
 
 function agentOf(update: InstanceUpdate, vm: InstanceVm): AgentTarget {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { abortReason, sleep } from '../core/clock';
+import { listDiskAssociations } from '../disks/store';
 import { recordEvent } from '../events/store';
 import { mapPool } from '../core/concurrency';
 import { isCpiError } from '../cpi/errors';
@@ -29,6 +30,8 @@ export interface VmOrder {
   cloudProperties: Record<string, unknown>;
   networks: Readonly<Record<string, NetworkSettings>>;
   env: Record<string, unknown>;
+  /** Persistent disks that it will get. */
+  diskCids?: readonly string[];
   tags: Record<string, string>;
   /** Tags for the cloud beside those of the deployment. */
   metadata: Record<string, string>;
@@ -78,7 +81,7 @@ async function callCreateVm(ctx: TaskContext, deps: DeployDeps, order: VmOrder):
       // After the record: a move of the bus that begins in between sees the VM.
       const env = await vmEnv(deps, order, agentId);
       const made = await deps.cpi.createVm(ctx, {
-        agentId, stemcellCid: order.stemcell.cid, stemcellApiVersion: order.stemcell.apiVersion, cloudProperties: order.cloudProperties, networks: order.networks, env,
+        agentId, stemcellCid: order.stemcell.cid, stemcellApiVersion: order.stemcell.apiVersion, cloudProperties: order.cloudProperties, networks: order.networks, diskCids: order.diskCids ?? [], env,
       });
       cid = made;
       await ctx.write(async (tx) => {
@@ -141,7 +144,7 @@ export async function updateAgentSettings(ctx: TaskContext, deps: DeployDeps, vm
   const urls = (await deps.nats.movedUrls(vm.az)) ?? settings.natsUrls;
   const mbus = settings.shortLivedBootstrapCredentials || changed.nats ? { mbus: { cert: await deps.nats.permanentCertificate(vm.agent.id), urls: [...urls] } } : {};
   const blobstores = changed.blobstores ? { blobstores: [...settings.agentBlobstores] } : {};
-  await deps.agents.agentFor(vm.agent, ctx).updateSettings({ trusted_certs: '', disk_associations: [], ...mbus, ...blobstores });
+  await deps.agents.agentFor(vm.agent, ctx).updateSettings({ trusted_certs: '', disk_associations: await listDiskAssociations(deps.db, vm.vmId), ...mbus, ...blobstores });
   await ctx.write((tx) =>
     updateVm(tx, vm.vmId, {
       trustedCertsSha1: settings.director.trustedCertsSha1, natsConfigSha1: settings.director.natsConfigSha1, blobstoreConfigSha1: settings.director.blobstoreConfigSha1,

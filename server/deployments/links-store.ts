@@ -20,6 +20,8 @@ export interface ProviderToRecord {
   consumable: boolean;
   content: Json | undefined;
   metadata: Json;
+  /** Of a named disk; `job` is the group's name. */
+  disk?: true | undefined;
 }
 
 export interface ConsumerToRecord {
@@ -32,20 +34,20 @@ export interface ConsumerToRecord {
   blocked: boolean;
   metadata: Json;
   /** What it gets; `manual`: from the manifest. */
-  link: { content: Json; provider: { deployment: string; group: string; job: string; originalName: string } | 'manual' } | undefined;
+  link: { content: Json; provider: { deployment: string; group: string; job: string; originalName: string; disk?: true | undefined } | 'manual' } | undefined;
 }
 
 /** Records the links of a deploy under a new serial; rows of the deploy before stay until `deleteOldLinks`. Safe to repeat. */
 export async function recordLinks(tx: Tx, deploymentId: number, recorded: { providers: readonly ProviderToRecord[]; consumers: readonly ConsumerToRecord[] }): Promise<void> {
   const [row] = await tx.update(deployments).set({ linksSerialId: sql`${deployments.linksSerialId} + 1` }).where(eq(deployments.id, deploymentId)).returning({ serial: deployments.linksSerialId });
   const serial = row?.serial ?? 0;
-  for (const provider of recorded.providers) await recordProvider(tx, { deploymentId, serial, kind: 'job' }, provider);
+  for (const provider of recorded.providers) await recordProvider(tx, { deploymentId, serial, kind: provider.disk ? 'disk' : 'job' }, provider);
   for (const consumer of recorded.consumers) await recordConsumer(tx, { deploymentId, serial }, consumer);
 }
 
-async function recordProvider(tx: Tx, owner: { deploymentId: number; serial: number; kind: 'job' | 'manual' }, provider: ProviderToRecord): Promise<number> {
+async function recordProvider(tx: Tx, owner: { deploymentId: number; serial: number; kind: 'job' | 'manual' | 'disk' }, provider: ProviderToRecord): Promise<number> {
   const { deploymentId, serial: serialId, kind } = owner;
-  const { group: instanceGroup, job, content, ...rest } = provider;
+  const { group: instanceGroup, job, content, disk: _disk, ...rest } = provider;
   const [found] = await tx
     .insert(linkProviders)
     .values({ deploymentId, instanceGroup, name: job, type: kind, serialId })
@@ -84,13 +86,13 @@ function manualProvider({ group, job, originalName, type }: ConsumerToRecord, co
   return { group, job, originalName, name: originalName, type, shared: false, consumable: true, content, metadata: {} };
 }
 
-async function findProviderIntent(tx: Tx, provider: { deployment: string; group: string; job: string; originalName: string }): Promise<number | null> {
+async function findProviderIntent(tx: Tx, provider: { deployment: string; group: string; job: string; originalName: string; disk?: true | undefined }): Promise<number | null> {
   const [row] = await tx
     .select({ id: linkProviderIntents.id })
     .from(linkProviderIntents)
     .innerJoin(linkProviders, eq(linkProviders.id, linkProviderIntents.linkProviderId))
     .innerJoin(deployments, eq(deployments.id, linkProviders.deploymentId))
-    .where(and(eq(deployments.name, provider.deployment), eq(linkProviders.instanceGroup, provider.group), eq(linkProviders.name, provider.job), eq(linkProviders.type, 'job'), eq(linkProviderIntents.originalName, provider.originalName)));
+    .where(and(eq(deployments.name, provider.deployment), eq(linkProviders.instanceGroup, provider.group), eq(linkProviders.name, provider.job), eq(linkProviders.type, provider.disk ? 'disk' : 'job'), eq(linkProviderIntents.originalName, provider.originalName)));
   return row?.id ?? null;
 }
 

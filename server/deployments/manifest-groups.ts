@@ -3,6 +3,7 @@ import { optionalField, requiredField, rubyInspect, stringsField } from '../core
 import { formatAddress, parseRange } from '../core/ip';
 import { isHash, type Hash } from '../core/yaml';
 import type { Features, ManifestGroup, ManifestJob, ManifestNetwork, ManifestState, UpdateConfig } from './manifest';
+import { parseDisks } from './manifest-disks';
 import { parseUpdateConfig, type UpdateOverrides } from './update-config';
 
 /**
@@ -24,7 +25,7 @@ export function parseGroup(spec: unknown, context: GroupContext): ManifestGroup 
   const lifecycle = parseLifecycle(hash, name);
   refuseOldKeys(hash, name);
   const jobs = parseJobs(hash, name);
-  refuseDisks(hash, name);
+  const disks = parseDisks(hash, name);
   const stemcell = requiredField(hash, 'stemcell', 'String');
   const vmType = parseVmType(hash, name);
   const env = parseEnv(hash, context.features);
@@ -32,7 +33,7 @@ export function parseGroup(spec: unknown, context: GroupContext): ManifestGroup 
   const networks = parseNetworks(hash, name);
   if ((optionalField(hash, 'migrated_from', 'Array') ?? []).length > 0) throw notSupported(`'migrated_from' of instance group '${name}'`);
   return {
-    name, lifecycle, jobs, stemcell, vmType, env, update, networks,
+    name, lifecycle, jobs, stemcell, vmType, env, update, networks, disks,
     vmExtensions: stringsField(hash, 'vm_extensions') ?? [],
     azs: parseAzs(hash, name),
     state: parseState(hash, name),
@@ -76,21 +77,6 @@ function parseJobs(spec: Hash, group: string): ManifestJob[] {
   const repeated = jobs.find((job, i) => jobs.findIndex(({ name }) => name === job.name) !== i);
   if (repeated) throw new DirectorError(140010, `Colocated job '${repeated.name}' is already added to the instance group '${group}'`);
   return jobs;
-}
-
-function refuseDisks(spec: Hash, name: string): void {
-  const size = optionalField(spec, 'persistent_disk', 'Integer');
-  const type = optionalField(spec, 'persistent_disk_type', 'String');
-  const disks = optionalField(spec, 'persistent_disks', 'Array');
-  if (optionalField(spec, 'persistent_disk_pool', 'String') !== undefined) {
-    throw new DirectorError(140027, '`persistent_disk_pool` is not supported as an `instance_groups` key. Please use `persistent_disk_type` instead.');
-  }
-  if ([size, type, disks].filter((given) => given !== undefined).length > 1) {
-    throw new DirectorError(140013, `Instance group '${name}' specifies more than one of the following keys: 'persistent_disk', 'persistent_disk_type', and 'persistent_disks'. Choose one.`);
-  }
-  if (size !== undefined && size < 0) throw new DirectorError(140013, `Instance group '${name}' references an invalid persistent disk size '${size}'`);
-  const wanted = size ? 'persistent_disk' : type !== undefined ? 'persistent_disk_type' : disks?.length ? 'persistent_disks' : undefined;
-  if (wanted !== undefined) throw notSupported(`'${wanted}' of instance group '${name}'`);
 }
 
 function parseVmType(spec: Hash, name: string): string {

@@ -61,6 +61,9 @@ export interface ManifestNetwork {
   default: readonly string[];
 }
 
+/** A persistent disk: by its size in MB, or by a disk type. The managed disk has no name. */
+export type ManifestDisk = { name: string } & ({ size: number } | { type: string });
+
 export interface ManifestGroup {
   name: string;
   lifecycle: 'service';
@@ -71,6 +74,7 @@ export interface ManifestGroup {
   vmExtensions: readonly string[];
   stemcell: string;
   networks: readonly ManifestNetwork[];
+  disks: readonly ManifestDisk[];
   env: Hash;
   update: UpdateConfig;
   state?: ManifestState;

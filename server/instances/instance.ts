@@ -76,8 +76,8 @@ export interface ApplySpec {
   networks: Record<string, NetworkSettings>;
   packages: Record<string, PackageSpec>;
   dns_domain_name: string;
-  /** MB; 0 without a disk. */
-  persistent_disk: number;
+  /** MB of the managed disk; 0 without a disk, absent with named ones. */
+  persistent_disk?: number;
   template_hashes?: Record<string, string>;
   rendered_templates_archive?: RenderedTemplatesArchive;
   configuration_hash?: string;
@@ -110,4 +110,6 @@ export interface FullSpec extends ApplySpec {
   /** IP of the network that is addressable, or of the default gateway's. */
   address: string | null;
   update: UpdateSpec;
+  /** Of the managed disk. */
+  persistent_disk_type?: { name: string; disk_size: number; cloud_properties: Hash };
 }

@@ -134,13 +134,27 @@ describe('a redeploy', () => {
   });
 });
 
-describe('states that are not built yet', () => {
+describe('a detached instance', () => {
   it.each([
     ['asked for in a request', { request: { groupStates: { web: 'detached' } } }],
     ['asked for in the manifest', { manifest: edit(manifestYaml, ['stemcell: default', 'stemcell: default\n  state: detached']) }],
-    ['recorded', { state: deployed({}, everyInstance({ state: 'detached' })) }],
-  ] satisfies [string, World][])('detached, %s, is refused', (_title, world) => {
-    expect(() => buildPlan(planInput(world))).toThrow(/'detached' \(of instance group 'web'\) is not supported/);
+  ] satisfies [string, World][])('%s, loses its VM', (_title, world) => {
+    const instance = only(completePlan({ ...world, state: deployed() }));
+    expect(instance).toMatchObject({ desiredState: 'detached', needsVm: false, needsRecreate: false });
+    expect(reasons(instance)).toEqual({ state: ['state started → detached'] });
+  });
+
+  const detached = deployed({}, everyInstance({ state: 'detached', vm: undefined, agentState: undefined }));
+
+  it('is left alone, also when a VM would be recreated', () => {
+    expect(only(completePlan({ state: detached }))).toMatchObject({ desiredState: 'detached', needsVm: false, changes: [] });
+    expect(only(completePlan({ state: detached, request: { recreate: true } }))).toMatchObject({ needsVm: false, needsRecreate: false });
+  });
+
+  it.each(['started', 'stopped'] as const)('gets a VM again when it shall be %s', (state) => {
+    const instance = only(completePlan({ state: detached, request: { groupStates: { web: state } } }));
+    expect(instance).toMatchObject({ desiredState: state, needsVm: true });
+    expect(reasons(instance)).toEqual({ state: [`state detached → ${state}`] });
   });
 });
 

@@ -1,8 +1,8 @@
 import type { CloudConfig } from '../configs/cloud-config';
-import { notSupported } from '../core/errors';
 import type { Hash } from '../core/yaml';
 import { dnsNamesOf, instanceAddress, namingOf, type Naming } from './addresses';
 import { decideChanges, desiredState, requestedState } from './changes';
+import { diskChanges } from './disks';
 import { resolve } from './instance-groups';
 import { linksOfJob, resolveLinks, type LinkGroup, type PlannedLinks } from './links';
 import { network } from './networks';
@@ -85,10 +85,10 @@ function planInstance(group: ResolvedGroup, instance: NetworkedInstance, resolve
     uuid, id: existing?.id ?? state.newInstanceIds.get(uuid), group: group.name, index, az, bootstrap, isNew: existing === undefined, existing, desiredState: desiredState(existing, requested),
     networks, ...addressesOf(group.name, instance, resolved.naming), reservations, cloudProperties: cloudPropertiesOf(group, az, resolved.cloudConfig), env: group.env, stemcell: group.stemcell,
     vmType: group.vmType, jobs: group.jobs, packages: group.packages, update: group.update, lifecycle: group.lifecycle,
-    tags: { ...resolved.tags, ...group.tags }, disks: [] as const, skipDrain: skipsDrain(group.name, request),
+    tags: { ...resolved.tags, ...group.tags }, disks: group.disks, diskChanges: diskChanges(existing?.persistentDisks ?? [], group.disks, request.recreatePersistentDisks ?? false), skipDrain: skipsDrain(group.name, request),
   };
   return decideChanges(undecided, {
-    state, requested, recreate: request.recreate ?? false, recreateVmsCreatedBefore: request.recreateVmsCreatedBefore,
+    state, requested, recreate: request.recreate ?? false, recreatePersistentDisks: request.recreatePersistentDisks ?? false, recreateVmsCreatedBefore: request.recreateVmsCreatedBefore,
     networkChanges: instance.networkChanges, tags: resolved.tags,
   });
 }
@@ -103,9 +103,7 @@ function addressesOf(group: string, { uuid, networks }: NetworkedInstance, namin
 /** A request's state for all groups is given under `*`. */
 function requestOf(group: ResolvedGroup, existing: RecordedInstance | undefined, request: DeployRequest): RequestedState | undefined {
   const groupState = request.groupStates?.[group.name] ?? request.groupStates?.['*'] ?? group.state;
-  const requested = requestedState(existing, { instance: { ...group.instanceStates, ...request.instanceStates?.[group.name] }, group: groupState });
-  if (groupState === 'detached' || requested === 'detached' || existing?.state === 'detached') throw notSupported(`The state 'detached' (of instance group '${group.name}')`);
-  return requested;
+  return requestedState(existing, { instance: { ...group.instanceStates, ...request.instanceStates?.[group.name] }, group: groupState });
 }
 
 /** AZ, then VM type, then every extension; later ones win key by key. */

@@ -2,6 +2,7 @@ import { compareText } from '../core/collections';
 import { code, DirectorError } from '../core/errors';
 import type { FullSpec, InstanceState, JobSpec, PackageSpec } from '../instances/instance';
 import { differingPaths, sameValue } from '../core/compare';
+import { diskReasons } from './disks';
 import { jobSpec } from './specs';
 import { changeKinds, type Change, type ChangeKind, type CompiledBuild, type CompleteInstancePlan, type InstancePlan, type Plan, type RecordedInstance, type RecordedState, type RenderedHashes, type RenderedInstancePlan, type RequestedState, type RequirementKey } from './types';
 
@@ -19,6 +20,7 @@ export interface Wishes {
   requested: RequestedState | undefined;
   recreate: boolean;
   recreateVmsCreatedBefore?: string;
+  recreatePersistentDisks: boolean;
   networkChanges: readonly string[];
   /** Tags of the deployment. */
   tags: Record<string, string>;
@@ -31,10 +33,12 @@ export function decideChanges(instance: Undecided, wishes: Wishes): InstancePlan
     dirty: dirty(instance),
     restart: wishes.requested === 'restart' ? ['a restart was asked for'] : [],
     recreate: recreate(instance, wishes),
+    recreate_persistent_disks: recreatePersistentDisks(instance, wishes),
     cloud_properties: cloudProperties(instance),
     stemcell: stemcell(instance),
     env: env(instance),
     network: network(instance, wishes.networkChanges),
+    persistent_disk: diskReasons(instance.diskChanges),
     job: job(instance),
     state: stateReasons(instance),
     ...configs(instance, wishes.state.director),
@@ -120,6 +124,11 @@ function recreate(instance: Undecided, wishes: Wishes): string[] {
   return instant(createdAt) < instant(before) ? [`its VM was made before ${before}`] : [];
 }
 
+/** Disks that the present task has recreated already count as done. */
+function recreatePersistentDisks({ diskChanges }: Undecided, wishes: Wishes): string[] {
+  return wishes.recreatePersistentDisks && diskChanges.some(({ from, to }) => from && to) ? ['a recreation of persistent disks was asked for'] : [];
+}
+
 function instant(text: string): number {
   const time = Date.parse(text);
   if (Number.isNaN(time)) throw new DirectorError(code.validationInvalidValue, `'${text}' is no point in time; give it as in 2026-01-31T12:00:00Z`);
@@ -176,7 +185,8 @@ function jobReasons(present: JobSpec, wanted: JobSpec | null): string[] {
 function stateReasons({ existing, desiredState }: Undecided): string[] {
   if (!existing) return ['it is to be started'];
   const agent = existing.agentState?.jobState ?? '';
-  if (desiredState === 'detached' && existing.state !== 'detached') return [`state ${existing.state} → detached`];
+  if ((desiredState === 'detached') !== (existing.state === 'detached')) return [`state ${existing.state} → ${desiredState}`];
+  if (desiredState === 'detached') return existing.vm ? ['it is detached and has a VM'] : [];
   if (agent === 'unresponsive') return ['its agent does not answer'];
   if (desiredState === 'stopped' && agent === 'running') return ['it runs and is to be stopped'];
   if (desiredState === 'started' && agent !== 'running') return [existing.vm ? `it is to run and its agent says '${agent}'` : 'it is to run and has no VM'];

@@ -9,7 +9,8 @@ import { findRelease, findStemcells, resolveVersions } from '../deployments/arti
 import type { Manifest, ManifestGroup, ManifestRelease, ManifestStemcell } from '../deployments/manifest';
 import { parseTags } from '../deployments/manifest-groups';
 import { addonProperties, parseManifest } from '../deployments/parse-manifest';
-import { linkIntents, type LinkedJob } from './link-intents';
+import { bindDisks } from './bind-disks';
+import { diskProviders, linkIntents, type LinkedJob } from './link-intents';
 import { requirementKey, requirementsOf, type NeededPackage } from './packages';
 import { refuseOtherExports } from './exported-from';
 import { bindProperties, mergeDeep } from './properties';
@@ -29,7 +30,7 @@ export function resolve(input: PlanInput): Resolved {
   const { groups, releases, warnings } = applyAddons(input, manifest, stemcells);
   const catalogue: Catalogue = { manifest, cloudConfig, stemcells, releases };
   const bindings = groups.map((group) => bindGroup(group, catalogue));
-  const links = linkIntents(bindings.flatMap((binding) => binding.linked), state.deployments);
+  const links = linkIntents(bindings.flatMap((binding) => binding.linked), state.deployments, groups.flatMap(diskProviders));
   return {
     input, manifest, cloudConfig, releases, stemcells,
     resolvedManifest: resolveVersions(input.manifest, state),
@@ -129,7 +130,7 @@ function bindGroup(group: ManifestGroup, catalogue: Catalogue): GroupBinding {
   });
   return {
     group: {
-      name: group.name, lifecycle: group.lifecycle, size: group.instances, azs: group.azs, jobs, vmType, stemcell, networks, env: group.env, update: group.update, tags: group.tags,
+      name: group.name, lifecycle: group.lifecycle, size: group.instances, azs: group.azs, jobs, vmType, stemcell, networks, env: group.env, disks: bindDisks(group, catalogue.cloudConfig), update: group.update, tags: group.tags,
       packages: needed.map((item) => ({ name: item.package.name, requirement: requirementKey(item.package.id, stemcell) })),
       vmExtensions: group.vmExtensions.map((name) => findVmExtension(name, catalogue.cloudConfig)),
       state: group.state, instanceStates: group.instanceStates,

@@ -27,6 +27,8 @@ export interface LinkProvider {
   properties: Hash;
   /** DNS aliases as the manifest has them. */
   aliases?: unknown;
+  /** It stands for a named disk of the group, not for a job: `job` is the group's name then. */
+  disk?: true;
 }
 
 /** A link that a job wants. */
@@ -66,10 +68,16 @@ export interface LinkedJob {
   properties: Hash;
 }
 
-/** Throws an error with a line for each thing that is wrong. `deployments`: names of all there are. */
-export function linkIntents(jobs: readonly LinkedJob[], deployments: readonly string[]): LinkIntents {
+/** Each named disk of a group can be had as a link of type `disk`. */
+export function diskProviders(group: ManifestGroup): LinkProvider[] {
+  return group.disks.flatMap(({ name }) =>
+    name === '' ? [] : [{ group: group.name, job: group.name, originalName: name, name, type: 'disk', shared: false, consumable: true, custom: false, properties: { name }, disk: true }]);
+}
+
+/** Throws an error with a line for each thing that is wrong. `deployments`: names of all there are; `disks`: see `diskProviders`. */
+export function linkIntents(jobs: readonly LinkedJob[], deployments: readonly string[], disks: readonly LinkProvider[] = []): LinkIntents {
   const errors: string[] = [];
-  const providers = jobs.flatMap((linked) => providersOf(linked, errors));
+  const providers = [...jobs.flatMap((linked) => providersOf(linked, errors)), ...disks];
   const consumers = jobs.flatMap((linked) => consumersOf(linked, deployments, errors));
   if (errors.length > 0) throw new DirectorError(code.generic, errors.join('\n'));
   return { providers, consumers, warnings: jobs.flatMap(unknownNames) };

@@ -21,6 +21,7 @@ export interface RecordedProvider {
   type: string;
   shared: boolean;
   consumable: boolean;
+  disk?: true | undefined;
   /** What it was given at that deployment's last deploy; undefined when nobody could use it then. */
   content?: Hash | undefined;
 }
@@ -54,7 +55,7 @@ export interface PlannedProvider extends LinkProvider {
 
 /** A consumer with what it gets; undefined when it gets nothing. */
 export interface PlannedConsumer extends LinkConsumer {
-  link?: { content: Hash; provider: { deployment: string; group: string; job: string; originalName: string } | 'manual' } | undefined;
+  link?: { content: Hash; provider: { deployment: string; group: string; job: string; originalName: string; disk?: true | undefined } | 'manual' } | undefined;
 }
 
 export interface PlannedLinks {
@@ -98,8 +99,8 @@ function resolveOne(consumer: LinkConsumer, own: readonly RecordedProvider[], fa
   if (consumer.network !== undefined && !networks.includes(consumer.network)) return linkError(consumer, found);
   const addressed = withAddresses(content, consumer);
   if (typeof addressed === 'string') return addressed;
-  const { deployment, group, job, originalName } = provider;
-  return { content: addressed, provider: { deployment, group, job, originalName } };
+  const { deployment, group, job, originalName, disk } = provider;
+  return { content: addressed, provider: { deployment, group, job, originalName, ...(disk ? { disk } : {}) } };
 }
 
 function candidates(consumer: LinkConsumer, own: readonly RecordedProvider[], facts: LinkFacts): RecordedProvider[] {
@@ -112,6 +113,7 @@ function candidates(consumer: LinkConsumer, own: readonly RecordedProvider[], fa
 
 /** What a provider has to say of its group. */
 function contentOf(provider: LinkProvider, { naming, groups }: LinkFacts): Hash {
+  if (provider.disk) return { deployment_name: naming.deployment, properties: provider.properties, networks: [], instances: [] };
   const group = groups.find((candidate) => candidate.name === provider.group);
   if (!group) throw new Error(`the instance group '${provider.group}' is not planned`);
   return {
@@ -143,7 +145,8 @@ function contentOfInstance({ uuid, index, bootstrap, az, networks }: LinkGroup['
 
 /** The content as one consumer gets it: addresses of the network, and in the form, that it wants. A text is an error. */
 export function withAddresses(content: Hash, consumer: Pick<LinkConsumer, 'network' | 'ipAddresses'>): Hash | string {
-  if (!Array.isArray(content.instances)) return content;
+  const isDisk = Array.isArray(content.networks) && content.networks.length === 0;
+  if (!Array.isArray(content.instances) || isDisk) return content;
   const network = consumer.network ?? (typeof content.default_network === 'string' ? content.default_network : '');
   const kind = (consumer.ipAddresses ?? content.use_dns_addresses !== true) ? 'addresses' : 'dns_addresses';
   const instances: Hash[] = [];

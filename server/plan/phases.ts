@@ -2,6 +2,7 @@ import type { CloudConfig, Network } from '../configs/cloud-config';
 import type { Hash } from '../core/yaml';
 import type { Manifest, UpdateConfig } from '../deployments/manifest';
 import type { NetworkSettings } from '../instances/instance';
+import type { PlannedDisk } from './disks';
 import type { LinkIntents } from './link-intents';
 import type { BoundJob, GroupPackage, PackageRequirement, PlanInput, PlannedRelease, PlannedStemcell, RecordedInstance, RequestedState, ReservationPlan } from './types';
 
@@ -34,6 +35,7 @@ export interface ResolvedGroup {
   stemcell: PlannedStemcell;
   networks: readonly GroupNetwork[];
   env: Hash;
+  disks: readonly PlannedDisk[];
   update: UpdateConfig;
   tags: Record<string, string>;
   state?: RequestedState;

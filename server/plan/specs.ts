@@ -3,6 +3,7 @@ import { instanceDnsName } from '../core/names';
 import { updateSpec } from '../deployments/update-config';
 import type { ApplySpec, FullSpec, InitialApplySpec, JobSpec, NetworkSettings, RenderedTemplatesArchive } from '../instances/instance';
 import type { TemplateSpec } from '../templates/render-job';
+import { diskSpec, diskTypeSpec } from './disks';
 import type { BoundJob, CompleteInstancePlan, InstancePlan, Plan } from './types';
 
 /**
@@ -34,7 +35,7 @@ export function applySpec(instance: CompleteInstancePlan, plan: PlanFacts, archi
     networks: instance.networks,
     packages: { ...instance.packageSpecs },
     dns_domain_name: plan.director.dnsDomain,
-    persistent_disk: 0,
+    ...diskSpec(instance.disks),
     template_hashes: templateHashes,
     ...(archive ? { rendered_templates_archive: archive } : {}),
     ...(configurationHash === undefined ? {} : { configuration_hash: configurationHash }),
@@ -48,7 +49,7 @@ export function initialApplySpec(instance: InstancePlan, plan: PlanFacts): Initi
 
 /** What is recorded of an instance once the agent has been given `applySpec`. */
 export function fullSpec(instance: CompleteInstancePlan, plan: PlanFacts, archive: RenderedTemplatesArchive | undefined): FullSpec {
-  return { ...applySpec(instance, plan, archive), ...vmFacts(instance), bootstrap: instance.bootstrap, lifecycle: instance.lifecycle, properties: propertiesOf(instance), properties_need_filtering: true, address: instance.address, update: updateSpec(instance.update) };
+  return { ...applySpec(instance, plan, archive), ...vmFacts(instance), bootstrap: instance.bootstrap, lifecycle: instance.lifecycle, properties: propertiesOf(instance), properties_need_filtering: true, address: instance.address, update: updateSpec(instance.update), ...diskTypeSpec(instance.disks) };
 }
 
 /**
@@ -84,7 +85,7 @@ export function templateSpec(instance: InstancePlan, job: BoundJob, plan: PlanFa
     networks,
     properties_need_filtering: true,
     dns_domain_name: dnsDomain,
-    persistent_disk: 0,
+    ...diskSpec(instance.disks),
     address: instance.address,
     ip: instance.ip,
     properties: job.properties,

@@ -4,6 +4,7 @@ import type { Hash } from '../core/yaml';
 import type { ExportedFrom, UpdateConfig } from '../deployments/manifest';
 import type { CompiledPackageRecord, JobRecord, PackageRecord, ReleaseVersionRecord } from '../releases/release';
 import type { DnsNames } from './addresses';
+import type { DiskChange, PlannedDisk, RecordedDisk } from './disks';
 import type { PlannedLinks, RecordedProvider } from './links';
 import type { FullSpec, InstanceState, NetworkSettings, PackageSpec } from '../instances/instance';
 
@@ -22,6 +23,8 @@ export interface DeployRequest {
   recreate?: boolean;
   /** … made before this instant (RFC 3339); dirty instances and VMs of unknown age are recreated anyway. */
   recreateVmsCreatedBefore?: string;
+  /** Replace every persistent disk by a new one with the same content. */
+  recreatePersistentDisks?: boolean;
   /** Treat unresponsive agents as a reason to recreate instead of failing. */
   fix?: boolean;
   /** `*` or the names of the groups whose instances are stopped without pre-stop and drain. */
@@ -91,8 +94,7 @@ export interface RecordedInstance {
   reservations: readonly RecordedReservation[];
   /** Present when the instance has an active VM, is not ignored and its group is in the manifest. */
   agentState?: AgentState;
-  /** Persistent disks attached to the instance; planning of disks is not built yet. */
-  persistentDisks: readonly { cid: string; name: string; size: number; active: boolean }[];
+  persistentDisks: readonly RecordedDisk[];
 }
 
 /** A stemcell as one CPI knows it. */
@@ -270,8 +272,10 @@ export interface InstancePlan {
   update: UpdateConfig;
   lifecycle: 'service';
   tags: Record<string, string>;
-  /** Persistent disks; always empty, manifests that ask for disks are refused. */
-  disks: readonly [];
+  /** Persistent disks that it shall have. */
+  disks: readonly PlannedDisk[];
+  /** What becomes of those that it has. */
+  diskChanges: readonly DiskChange[];
   /** Skip pre-stop and drain when it is stopped. */
   skipDrain: boolean;
   /** In the order of `changeKinds`. Empty: nothing to do. */

@@ -80,9 +80,8 @@ function expectsVm({ instance }: RecordedInstance): boolean {
   return instance.state !== 'detached' && (instance.spec?.lifecycle ?? 'service') === 'service';
 }
 
-function hasDisk({ instance }: RecordedInstance): boolean {
-  const size = instance.spec?.persistent_disk;
-  return typeof size === 'number' && size > 0;
+function hasDisk({ disks }: RecordedInstance): boolean {
+  return disks.length > 0;
 }
 
 /** How a group is updated, as its instances have recorded it. */

@@ -15,6 +15,7 @@ import { createVm, resolveUnfinishedVms } from '../../server/deploy/vm-steps';
 import { buildPlan } from '../../server/plan/build-plan';
 import { TaskLost } from '../../server/tasks/context';
 import { startTestNode, testStore, type TestNode, type TestStore } from '../support/director-parts';
+import { noDisks } from '../support/fake-disks';
 import { planInput } from '../support/planning';
 import { mortalBlobstore, testTask, type Attempt, type Fate } from '../support/task-context';
 
@@ -73,11 +74,11 @@ function fakeAgents(how: { ready: () => Promise<void>; compile?: () => Promise<n
 function depsOf(cpi: VmCalls, agents: Agents = fakeAgents({ ready: async () => undefined })): DeployDeps {
   const certificate = async () => ({ ca: '', certificate: '', private_key: '' });
   return {
-    db: store.connections.db, blobstore: store.blobstore, agents, cpi, renderer: { render: unused },
+    db: store.connections.db, blobstore: store.blobstore, agents, cpi, disks: noDisks, renderer: { render: unused },
     nats: { bootstrapCertificate: certificate, permanentCertificate: certificate, movedUrls: async () => undefined, awaitAuthorised: async () => undefined },
     settings: {
       director: { name: 'director', uuid: randomUUID(), dnsDomain: 'bosh', localDns: true, useDnsAddresses: false, trustedCertsSha1: 'certs', natsConfigSha1: 'nats', blobstoreConfigSha1: 'blobs', ownAddresses: async () => [] },
-      maxThreads: 4, maxVmCreateTries: 2, agentWaitTimeoutMs: 1_000, agentEnv: {}, natsUrls: [], agentBlobstores: [], shortLivedBootstrapCredentials: true,
+      maxThreads: 4, maxVmCreateTries: 2, agentWaitTimeoutMs: 1_000, agentEnv: {}, natsUrls: [], agentBlobstores: [], shortLivedBootstrapCredentials: true, cpiResizesDisks: false, cpiUpdatesDisks: false, snapshots: false,
     },
   };
 }

@@ -145,7 +145,8 @@ export function applied(plan: Plan<CompleteInstancePlan>, state: RecordedState, 
         spec: JSON.parse(JSON.stringify(fullSpec(instance, plan, { blobstore_id: 'archive', sha1: 'sha' }))) as RecordedInstance['spec'],
         cloudProperties: instance.cloudProperties, ...(vm ? { vm } : {}),
         reservations: [...instance.reservations.keep, ...instance.reservations.make].map((reservation) => ({ ...reservation, vmId: vm?.id })),
-        agentState: { jobState: instance.desiredState === 'started' ? 'running' : 'stopped' }, persistentDisks: [],
+        agentState: { jobState: instance.desiredState === 'started' ? 'running' : 'stopped' },
+        persistentDisks: instance.disks.map(({ name, size, cloudProperties }, i) => ({ id: id * 100 + i, cid: `disk-${id}-${name}`, name, size, cloudProperties, active: true, fresh: false })),
       };
     }),
   );

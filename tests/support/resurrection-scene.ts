@@ -11,6 +11,7 @@ import { fullSpec } from '../../server/plan/specs';
 import type { ProblemDeps } from '../../server/problems/ports';
 import type { TestStore } from './director-parts';
 import { completePlan, edit, manifestYaml, type World } from './planning';
+import { noDisks } from './fake-disks';
 import type { Points } from './task-context';
 
 /** A VM of the scene's cloud with the agent in it. */
@@ -101,11 +102,11 @@ function depsOf(store: TestStore, scene: Scene, points: Points): ProblemDeps {
     return result;
   };
   return {
-    db: store.connections.db, blobstore: store.blobstore, agents: agentsOf(scene, around), cpi: cloudOf(scene, around), renderer: { render: unused },
+    db: store.connections.db, blobstore: store.blobstore, agents: agentsOf(scene, around), cpi: cloudOf(scene, around), disks: noDisks, renderer: { render: unused },
     nats: { bootstrapCertificate: certificate, permanentCertificate: certificate, movedUrls: async () => undefined, awaitAuthorised: async () => undefined },
     settings: {
       director: { name: 'director', uuid: 'deadbeef', dnsDomain: 'bosh', localDns: true, useDnsAddresses: false, trustedCertsSha1: 'certs', natsConfigSha1: 'nats', blobstoreConfigSha1: 'blobs', ownAddresses: async () => [] },
-      maxThreads: 4, maxVmCreateTries: 1, agentWaitTimeoutMs: 1_000, agentEnv: {}, natsUrls: [], agentBlobstores: [], shortLivedBootstrapCredentials: true,
+      maxThreads: 4, maxVmCreateTries: 1, agentWaitTimeoutMs: 1_000, agentEnv: {}, natsUrls: [], agentBlobstores: [], shortLivedBootstrapCredentials: true, cpiResizesDisks: false, cpiUpdatesDisks: false, snapshots: false,
     },
     bus: { status: () => ({ ...scene.bus, server: undefined, since: new Date() }) },
   };

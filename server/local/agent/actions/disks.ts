@@ -77,10 +77,12 @@ function diskMounts(context: AgentContext, hints: HintFile): DiskMounts {
       const path = await pathOf(cid);
       if (!(await stat(path)).isDirectory()) throw new Error(`Disk '${cid}' has no directory at ${path}`);
       const now = await mounted();
-      if (Object.values(now).includes(path)) return {};
+      if (now.store === path || (now.store !== undefined && now.store_migration_target === path)) return {};
       const slot = now.store === undefined ? 'store' : 'store_migration_target';
       await setAside(at(slot));
       await replaceLink(at(slot), path);
+      // Left there by a migration that did not come to its end.
+      if (slot === 'store' && now.store_migration_target === path) await rm(at('store_migration_target'), { force: true });
       return {};
     },
     unmount: async (cid) => {
