@@ -140,11 +140,10 @@ describe('a creation that finds its address held by a VM of a lost attempt', () 
     const { instanceId, vmId } = await recorded(cloud, { taskId: 1, settled: true });
     await db.transaction((tx) => abandonVm(tx, vmId));
     let calls = 0;
-    const create = cloud.createVm;
     const contested: VmCalls = {
       ...cloud,
       createVm: async (caller, vm) => {
-        if (++calls > 1) return create(caller, vm);
+        if (++calls > 1) return cloud.createVm(caller, vm);
         await db.transaction((tx) => deleteVmRecord(tx, vmId));
         throw new CpiError('VMCreationFailed', 'Address 10.0.1.11 is in use');
       },
