@@ -15,7 +15,7 @@ import { openBlobstore } from './blobstore/open-blobstore';
 import type { Blobstore } from './blobstore/blobstore';
 import { ComponentRunner } from './cluster/component-runner';
 import { Heart } from './cluster/heart';
-import { NodeRegistration } from './cluster/nodes';
+import { listNodeAddresses, NodeRegistration } from './cluster/nodes';
 import { Notifications } from './cluster/notifications';
 import { createComponents } from './components';
 import { systemClock } from './core/clock';
@@ -93,7 +93,7 @@ export async function createDirector(config: Config, log: Log, root: string): Pr
   await migrateDatabase(connections, log, root);
   const uuid = await directorUuid(connections.db);
   const blobstore = await openBlobstore(config.blobstore);
-  const node = new NodeRegistration({ name: config.nodeName, url: `https://${advertisedHost(config)}:${config.listen.port}`, roles: [...config.roles], version });
+  const node = new NodeRegistration({ name: config.nodeName, url: `https://${advertisedHost(config)}:${config.listen.port}`, roles: [...config.roles], version, addresses: hostAddresses() });
   const heart = new Heart(connections, log);
   heart.register(node);
   const notifications = new Notifications(connections, log);
@@ -103,7 +103,7 @@ export async function createDirector(config: Config, log: Log, root: string): Pr
   const monitorBus = connectAs(`${node.name} health monitor`, config.nats.health_monitor);
   const listener = new HealthListener({ bus: monitorBus, db: connections.db, notifications, natsUrls: config.nats.urls, intervals: config.health_monitor.intervals, clock: systemClock, log });
   const metrics = createMetrics({
-    connections, node, version, fleet: () => listener.fleet, log, ownAddresses: async () => hostAddresses(),
+    connections, node, version, fleet: () => listener.fleet, log, ownAddresses: () => ownAddresses(config, connections.db),
     buses: { director: () => bus.status(), health_monitor: () => monitorBus.status() },
     paths: { routes: routes.map((route) => route.path), procedures: Object.keys(appRouter._def.procedures) },
   });
@@ -216,6 +216,11 @@ function hostAddresses(): string[] {
   return Object.values(networkInterfaces()).flatMap((list) => list ?? []).filter((one) => !one.internal && !one.address.startsWith('169.254.') && !one.address.startsWith('fe80')).map((one) => one.address);
 }
 
+/** What belongs to the director and never to an instance: all nodes' machines, and what the configuration keeps for it. */
+async function ownAddresses(config: Config, db: Database): Promise<string[]> {
+  return [...new Set([...hostAddresses(), ...config.networks.reserved_addresses, ...(await listNodeAddresses(db))])];
+}
+
 interface DeployParts {
   config: Config;
   db: Database;
@@ -244,7 +249,7 @@ function deployDeps({ config, db, blobstore, agents, renderer, cpis, issuer, caS
     settings: {
       director: {
         name: config.name, uuid, dnsDomain: config.local_dns.domain, localDns: config.local_dns.enabled, useDnsAddresses: config.local_dns.use_dns_addresses, trustedCertsSha1: sha1Hex(''), natsConfigSha1: caSha1, blobstoreConfigSha1: sha1Hex(JSON.stringify(agentBlobstores)),
-        ownAddresses: async () => hostAddresses(),
+        ownAddresses: () => ownAddresses(config, db), manageNetworks: config.networks.enable_cpi_management, ignoreMissingGateway: config.networks.ignore_missing_gateway,
       },
       maxThreads: config.max_threads, maxVmCreateTries: config.max_vm_create_tries, agentWaitTimeoutMs: config.agent.wait_timeout_s * 1_000, agentEnv: config.agent.env,
       natsUrls: config.nats.agent_urls ?? config.nats.urls, agentBlobstores, shortLivedBootstrapCredentials: config.agent.short_lived_bootstrap_credentials,

@@ -20,6 +20,8 @@ export const directorNodes = pgTable('director_nodes', {
   startedAt: instant('started_at').notNull().defaultNow(),
   heartbeatAt: instant('heartbeat_at').notNull().defaultNow(),
   stoppedAt: instant('stopped_at'),
+  /** Of its machine, without loopback and link-local ones. */
+  addresses: jsonb('addresses').$type<string[]>().notNull().default([]),
   vitals: jsonb('vitals').$type<Record<string, unknown>>().notNull().default({}),
 });
 

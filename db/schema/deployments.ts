@@ -117,6 +117,8 @@ export const ipAddresses = pgTable(
     instanceId: integer('instance_id').references(() => instances.id),
     vmId: integer('vm_id').references(() => vms.id),
     orphanedVmId: integer('orphaned_vm_id'),
+    /** Networks of one number share a network card. */
+    nicGroup: integer('nic_group'),
     taskId: bigint('task_id', { mode: 'number' }),
     createdAt: instant('created_at').notNull().defaultNow(),
   },

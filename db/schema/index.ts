@@ -9,6 +9,7 @@ export * from './dns';
 export * from './events';
 export * from './health';
 export * from './links';
+export * from './networks';
 export * from './releases';
 export * from './scheduler';
 export * from './stemcells';

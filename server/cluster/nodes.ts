@@ -25,14 +25,23 @@ export interface NodeInfo {
   vitals: { rssMb?: number; tasks?: number };
 }
 
+interface NodeFacts {
+  name: string;
+  url: string;
+  roles: string[];
+  version: string;
+  /** Of its machine, without loopback and link-local ones. */
+  addresses?: readonly string[];
+}
+
 /** This process's registration; the id is made at boot, so two incarnations never share rights. */
 export class NodeRegistration implements Renewal {
   readonly id = randomUUID();
-  readonly #facts: { name: string; url: string; roles: string[]; version: string };
+  readonly #facts: NodeFacts;
   #state: NodeState = 'starting';
   #vitals: () => NodeInfo['vitals'] = () => ({});
 
-  constructor(facts: { name: string; url: string; roles: string[]; version: string }) {
+  constructor(facts: NodeFacts) {
     this.#facts = facts;
   }
 
@@ -56,11 +65,11 @@ export class NodeRegistration implements Renewal {
   async renew(client: pg.Client): Promise<void> {
     await client.query({
       name: 'node-beat',
-      text: `INSERT INTO director_nodes (id, name, host, url, roles, version, pid, state, vitals)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+      text: `INSERT INTO director_nodes (id, name, host, url, roles, version, pid, state, vitals, addresses)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
              ON CONFLICT (id) DO UPDATE SET heartbeat_at = now(), state = excluded.state, vitals = excluded.vitals,
                stopped_at = CASE WHEN excluded.state = 'stopped' THEN now() END`,
-      values: [this.id, this.name, hostname(), this.#facts.url, this.#facts.roles, this.#facts.version, process.pid, this.#state, JSON.stringify({ rssMb: Math.round(process.memoryUsage.rss() / 1_048_576), ...this.#vitals() })],
+      values: [this.id, this.name, hostname(), this.#facts.url, this.#facts.roles, this.#facts.version, process.pid, this.#state, JSON.stringify({ rssMb: Math.round(process.memoryUsage.rss() / 1_048_576), ...this.#vitals() }), JSON.stringify(this.#facts.addresses ?? [])],
     });
   }
 
@@ -97,4 +106,10 @@ export async function listNodes(db: Db, withinMs = 3_600_000): Promise<NodeInfo[
     id: row.id, name: row.name, host: row.host, url: row.url, roles: row.roles, version: row.version, pid: row.pid, state: row.state,
     startedAt: new Date(row.started_at), beatAgeMs: row.beat_age_ms, stoppedAt: row.stopped_at === null ? undefined : new Date(row.stopped_at), vitals: row.vitals,
   }));
+}
+
+/** Addresses of the machines of all nodes that are recorded, gone ones included: they come back. */
+export async function listNodeAddresses(db: Db): Promise<string[]> {
+  const { rows } = await db.execute<{ address: string }>(sql`SELECT DISTINCT a.address FROM director_nodes, jsonb_array_elements_text(addresses) AS a(address) ORDER BY a.address`);
+  return rows.map((row) => row.address);
 }

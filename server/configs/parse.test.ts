@@ -4,7 +4,7 @@ import { formatAddress } from '../core/ip';
 import { parseManifestYaml } from '../core/yaml';
 import { mergeCloudConfigs, parseCloudConfig, parseConfigContent } from './parse';
 
-const parse = (text: string, own: string[] = []) => parseCloudConfig([parseManifestYaml(text)], own);
+const parse = (text: string, ownAddresses: string[] = []) => parseCloudConfig([parseManifestYaml(text)], { ownAddresses });
 
 describe('a cloud config', () => {
   it('is read whole', () => {
@@ -16,8 +16,9 @@ describe('a cloud config', () => {
   });
 
   it('withholds gateway, ends, reserved ranges and the director\'s own addresses', () => {
-    const [subnet] = parse(cloudYaml, ['10.0.1.77', '172.16.0.1', 'fd00::1']).networks[0]?.subnets ?? [];
-    expect(subnet?.restricted.map((range) => [range.first, range.last].map((address) => formatAddress(address, 4)).join('-'))).toEqual([
+    const [network] = parse(cloudYaml, ['10.0.1.77', '172.16.0.1', 'fd00::1']).networks;
+    const restricted = network?.type === 'manual' ? network.subnets[0]?.restricted : undefined;
+    expect(restricted?.map((range) => [range.first, range.last].map((address) => formatAddress(address, 4)).join('-'))).toEqual([
       '10.0.1.1-10.0.1.1', '10.0.1.0-10.0.1.0', '10.0.1.255-10.0.1.255', '10.0.1.2-10.0.1.9', '10.0.1.77-10.0.1.77',
     ]);
   });
@@ -36,8 +37,6 @@ describe('a cloud config', () => {
     ['a disk size that is a text', ['disk_size: 1024', 'disk_size: "1024"'], 40000, "Property 'disk_size' value (\"1024\") did not match the required type 'Integer'"],
     ['names that are the same in DNS', ['- name: public', '- name: PRIVATE'], 190007, "Invalid network name 'PRIVATE', canonical name already taken"],
     ['a network type that there is not', ['- name: public', '- name: public\n  type: magic'], 190010, "Invalid network type 'magic'"],
-    ['a dynamic network', ['- name: public', '- name: public\n  type: dynamic'], 100, "Network 'public' of type 'dynamic' is not supported by this version of Directorate"],
-    ['a managed network', ['- name: public', '- name: public\n  managed: true'], 100, /'managed' of network 'public'/],
     ['an AZ with a CPI of its own', ['- name: z3', '- name: z3\n  cpi: other'], 100, /'cpi' of az 'z3'/],
     ['a variable', ['size: l', 'size: ((size))'], 100, /The variable \(\(size\)\) \(in cloud config\.vm_types\[large\]\.cloud_properties\.size\) is not supported/],
     ['a range that is none', ['10.0.3.0/24', '10.0.3'], 160010, 'Invalid IP or CIDR format: 10.0.3'],

@@ -3,7 +3,8 @@ import { code, DirectorError, notSupported } from '../core/errors';
 import { integerFieldFrom, optionalField, requiredField, rubyInspect } from '../core/fields';
 import { isHash, parseYaml, YamlError, type Hash } from '../core/yaml';
 import type { Az, CloudConfig, Compilation, DiskType, Network, VmType } from './cloud-config';
-import { parseManualNetwork } from './networks';
+import { parseDynamicNetwork, parseVipNetwork } from './cloud-networks';
+import { parseManualNetwork, type NetworkFacts } from './networks';
 
 /**
  * Checks of configs and the cloud config's meaning.
@@ -45,14 +46,14 @@ export function mergeCloudConfigs(documents: readonly Hash[]): Hash {
 }
 
 /**
- * The cloud config that a deployment is planned with. `ownAddresses` are those of the director's nodes; nobody gets them.
- * Throws BOSH's code for every violated rule, and a "not supported" error for network types and keys that are not built yet.
+ * The cloud config that a deployment is planned with.
+ * Throws BOSH's code for every violated rule, and a "not supported" error for keys that are not built yet.
  */
-export function parseCloudConfig(documents: readonly Hash[], ownAddresses: readonly string[]): CloudConfig {
+export function parseCloudConfig(documents: readonly Hash[], facts: NetworkFacts): CloudConfig {
   const document = mergeCloudConfigs(documents);
   refusePlaceholders(document, 'cloud config');
   const azs = namedList(document, 'azs', parseAz, (name) => new DirectorError(190017, `Duplicate az name '${name}'`));
-  const networks = parseNetworks(document, azs, ownAddresses);
+  const networks = parseNetworks(document, azs, facts);
   const vmTypes = namedList(document, 'vm_types', parseVmType, (name) => new DirectorError(190004, `Duplicate vm type name '${name}'`));
   const vmExtensions = namedList(document, 'vm_extensions', parseVmType, (name) => new DirectorError(190005, `Duplicate vm extension name '${name}'`));
   const diskTypes = namedList(document, 'disk_types', parseDiskType, (name) => new DirectorError(190013, `Duplicate disk type name '${name}'`));
@@ -111,24 +112,25 @@ function parseDiskType(item: unknown): DiskType {
   return { name, size, cloudProperties: optionalField(item, 'cloud_properties', 'Hash') ?? {} };
 }
 
-function parseNetworks(document: Hash, azs: readonly Az[], ownAddresses: readonly string[]): Network[] {
+function parseNetworks(document: Hash, azs: readonly Az[], facts: NetworkFacts): Network[] {
   const specs = requiredField(document, 'networks', 'Array');
   if (specs.length === 0) throw new DirectorError(190008, 'No networks specified');
-  const networks = specs.map((spec) => parseNetwork(spec, azs, ownAddresses));
+  const networks = specs.map((spec) => parseNetwork(spec, azs, facts));
   const canonical = networks.map((network) => canonicalName(network.name));
   const repeated = networks.find((_, i) => canonical.indexOf(canonical[i] ?? '') !== i);
   if (repeated) throw new DirectorError(190007, `Invalid network name '${repeated.name}', canonical name already taken`);
   return networks;
 }
 
-function parseNetwork(spec: unknown, azs: readonly Az[], ownAddresses: readonly string[]): Network {
+function parseNetwork(spec: unknown, azs: readonly Az[], facts: NetworkFacts): Network {
   const type = optionalField(spec, 'type', 'String') ?? 'manual';
   switch (type) {
     case 'manual':
-      return parseManualNetwork(spec, azs, ownAddresses);
+      return parseManualNetwork(spec, azs, facts);
     case 'dynamic':
+      return parseDynamicNetwork(spec, azs);
     case 'vip':
-      throw notSupported(`Network '${requiredField(spec, 'name', 'String')}' of type '${type}'`);
+      return parseVipNetwork(spec, azs);
     default:
       throw new DirectorError(190010, `Invalid network type '${type}'`);
   }
@@ -188,9 +190,10 @@ function compilationVmExtensions(spec: Hash, known: readonly VmType[], vmType: V
   });
 }
 
-/** True when the network has subnets for all of the AZs; without AZs only a network whose subnets have none fits. */
+/** True when the network has subnets for all of the AZs; without AZs only a network with a subnet that has none fits. VIPs fit anywhere. */
 export function networkHasAzs(network: Network, azs: readonly string[] | null): boolean {
+  if (network.type === 'vip') return true;
   const covered = new Set(network.subnets.flatMap((subnet) => subnet.azs ?? []));
-  if (azs === null || azs.length === 0) return covered.size === 0;
+  if (azs === null || azs.length === 0) return covered.size === 0 || network.subnets.some((subnet) => subnet.azs === null);
   return azs.every((az) => covered.has(az));
 }

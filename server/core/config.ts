@@ -4,6 +4,7 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { localDnsSchema } from './config-dns';
 import { healthMonitorSchema } from './config-health';
+import { networksSchema } from './config-networks';
 import { schedulerSchema } from './config-scheduler';
 import { secret } from './config-secret';
 
@@ -90,6 +91,7 @@ const schema = z.strictObject({
   enable_cpi_resize_disk: z.boolean().default(false).describe('persistent disks are made larger by the CPI where it can, instead of being copied'),
   enable_cpi_update_disk: z.boolean().default(false).describe('the same for every other change of persistent disks'),
   snapshots: z.strictObject({ enabled: z.boolean().default(false).describe('persistent disks get a snapshot whenever their instance was stopped for an update') }).prefault({}),
+  networks: networksSchema,
   max_threads: z.int().min(1).max(256).default(32).describe('VMs created or deleted at a time in one task'),
   max_vm_create_tries: z.int().min(1).max(20).default(5).describe('how often `create_vm` is tried when the CPI says that it may help'),
   tmp_dir: z.string().default('/tmp').describe('for stemcell images on their way to the CPI; nothing in it must survive'),

@@ -25,7 +25,7 @@ export async function bindPlan(ctx: TaskContext, plan: Plan, deploymentId: numbe
     for (const { existing, group, index, az, bootstrap } of all) {
       if (existing && (existing.group !== group || existing.index !== index || existing.az !== az || existing.bootstrap !== bootstrap)) await updateInstance(tx, existing.id, { job: group, index, az, bootstrap });
     }
-    const wishes = all.flatMap((instance) => instance.reservations.make.map(({ address, network, static: isStatic }) => ({ address, networkName: network, static: isStatic, instanceId: instance.existing?.id ?? ids.get(instance.uuid) ?? 0 })));
+    const wishes = all.flatMap((instance) => instance.reservations.make.map(({ address, network, static: isStatic, nicGroup }) => ({ address, networkName: network, static: isStatic, nicGroup, instanceId: instance.existing?.id ?? ids.get(instance.uuid) ?? 0 })));
     const taken = await reserveAddresses(tx, wishes, ctx.taskId);
     if (taken.length > 0) throw new AddressTaken(taken);
     await linkArtifacts(tx, deploymentId, { releaseVersionIds: plan.releases.map((release) => release.id), stemcellIds: plan.stemcells.flatMap((stemcell) => stemcell.ids) });

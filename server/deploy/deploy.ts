@@ -3,7 +3,7 @@ import { code, DirectorError } from '../core/errors';
 import { parseYaml, type Hash } from '../core/yaml';
 import { buildPlan } from '../plan/build-plan';
 import { withCompiled, withRendered } from '../plan/changes';
-import type { CompleteInstancePlan, DeployRequest, Plan } from '../plan/types';
+import type { CompleteInstancePlan, DeployRequest, InstancePlan, Plan } from '../plan/types';
 import type { TaskContext } from '../tasks/context';
 import { isInterruption } from '../tasks/interruption';
 import { AddressTaken, bindPlan } from './bind';
@@ -14,7 +14,7 @@ import { planWithDnsIds } from './dns-ids';
 import { asHash, loadPlanInput } from './load';
 import type { DeployDeps } from './ports';
 import { runPostDeploy } from './post-deploy';
-import { JobSourceCache, renderPlan, type RenderedInstance } from './render-plan';
+import { JobSourceCache, renderAgain, renderPlan, type RenderedInstance } from './render-plan';
 import { findDeployment, recordSuccess, releaseUnusedAddresses, type DeploymentRow } from './store';
 import { hasChanges, updateGroups } from './update-groups';
 import { resolveUnfinishedVms } from './vm-steps';
@@ -59,7 +59,7 @@ async function carryOut(ctx: TaskContext, deps: DeployDeps, order: DeployOrder):
   const plan = withCompiled(withRendered(prepared.plan, new Map([...prepared.rendered].map(([uuid, one]) => [uuid, one.hashes]))), builds);
   // A later attempt sees no change where this one has converged everything, and must still run the scripts.
   if (hasChanges(plan)) await ctx.remember(changedKey, true);
-  await updateGroups(ctx, deps, { plan, rendered: prepared.rendered, instanceIds: prepared.instanceIds });
+  await updateGroups(ctx, deps, { plan, rendered: prepared.rendered, renderAgain: prepared.renderAgain, instanceIds: prepared.instanceIds });
   await record(ctx, order, deployment, plan);
   if (ctx.remembered(changedKey) === true) await runPostDeploy(ctx, deps, deployment);
 }
@@ -69,6 +69,7 @@ const changedKey = 'deploy/changed';
 interface Prepared {
   plan: Plan;
   rendered: Map<string, RenderedInstance>;
+  renderAgain: (instance: InstancePlan) => Promise<RenderedInstance>;
   instanceIds: Map<string, number>;
 }
 
@@ -86,8 +87,9 @@ async function prepare(ctx: TaskContext, deps: DeployDeps, order: DeployOrderFor
       }
       return planAndBind(ctx, deps, order);
     });
-    const rendered = await stage.run('Rendering templates', () => renderPlan(ctx, deps, plan, new JobSourceCache(deps)));
-    return { plan, rendered, instanceIds };
+    const sources = new JobSourceCache(deps);
+    const rendered = await stage.run('Rendering templates', () => renderPlan(ctx, deps, plan, sources));
+    return { plan, rendered, renderAgain: (instance) => renderAgain(ctx, deps, { plan, sources }, instance), instanceIds };
   } catch (error) {
     if (!dryRun && !isInterruption(error)) await ctx.uncancellable().write((tx) => releaseUnusedAddresses(tx, order.deployment.id)).catch(() => undefined);
     throw error;

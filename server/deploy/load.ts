@@ -78,7 +78,7 @@ function toRecorded(ctx: TaskContext, { instance, vms, addresses, disks }: Store
           },
         }
       : {}),
-    reservations: addresses.map((row) => ({ address: row.address, network: row.networkName, static: row.static, ...(row.vmId === null ? {} : { vmId: row.vmId }) })),
+    reservations: addresses.map((row) => ({ address: row.address, network: row.networkName, static: row.static, ...(row.nicGroup === null ? {} : { nicGroup: row.nicGroup }), ...(row.vmId === null ? {} : { vmId: row.vmId }) })),
     ...(state ? { agentState: state } : {}),
     persistentDisks: disks.map(({ id, cid, name, size, cloudProperties, active, taskId }) => ({ id, cid, name, size, cloudProperties, active, fresh: taskId === ctx.taskId })),
   };

@@ -3,13 +3,15 @@ import { code, DirectorError } from '../core/errors';
 import { instanceLabel, instanceName } from '../instances/instance';
 import { loadStemcells } from '../stemcells/store';
 import type { TaskContext } from '../tasks/context';
+import { withoutLearned } from '../plan/network-settings';
 import { startJobs, watchWindow } from './agent-steps';
 import { sendTemplates, withSignedUrls } from './delivery';
 import { attachInstanceDisks } from './disk-steps';
 import { recordedOperation } from './instance-event';
+import { introduceNetworks } from './learn-addresses';
 import type { DeployDeps } from './ports';
 import { addressesOf, readRecordedSpec, type RecordedSpec } from './recorded-spec';
-import { findRecordedInstance, reserveAddresses, updateInstance, type DeploymentRow, type RecordedInstance, type VmRow } from './store';
+import { findRecordedInstance, reserveAddresses, updateInstance, updateVm, type DeploymentRow, type RecordedInstance, type VmRow } from './store';
 import { abandonAndSweep, becomesReady, createVm, deleteVm, introduceVm, type CreatedVm, type VmOrder } from './vm-steps';
 
 /** Everything that a recreation works on. */
@@ -46,7 +48,9 @@ export async function recreateVm(ctx: TaskContext, deps: DeployDeps, request: { 
   };
   await recordedOperation(ctx, operation, async () => {
     const vm = await replaceVm(ctx, deps, recreation);
-    if (recreation.spec.applied) await bringUp(ctx, deps, { ...recreation, vm, applied: recreation.spec.applied });
+    const networks = await hearAddresses(ctx, deps, recreation, vm);
+    const { applied } = recreation.spec;
+    if (applied) await bringUp(ctx, deps, { ...recreation, vm, applied: { ...applied, spec: { ...applied.spec, networks } } });
     await ctx.write((tx) => updateInstance(tx, instance.id, { updateCompleted: wasComplete && recreation.spec.applied !== undefined }));
   });
 }
@@ -62,7 +66,7 @@ async function prepare(deps: DeployDeps, { deployment, instanceId }: { deploymen
   return {
     recorded, spec,
     order: {
-      instanceId, label, deployment: deployment.name, group, az, stemcell, cloudProperties: cloudProperties ?? {}, networks: spec.networks, env: spec.env, diskCids: recorded.disks.filter((disk) => disk.active).map((disk) => disk.cid), tags: deployment.tags,
+      instanceId, label, deployment: deployment.name, group, az, stemcell, cloudProperties: cloudProperties ?? {}, networks: withoutLearned(spec.networks), env: spec.env, diskCids: recorded.disks.filter((disk) => disk.active).map((disk) => disk.cid), tags: deployment.tags,
       metadata: { id: uuid, job: group, instance_group: group, index: String(index), name: instanceName({ group, uuid }) },
     },
   };
@@ -86,7 +90,7 @@ async function holdAddresses(tx: Tx, ctx: TaskContext, { recorded, spec, order }
 }
 
 /** Deletes what the instance has and makes its new VM, or goes on with the one that an earlier attempt of this task made. */
-async function replaceVm(ctx: TaskContext, deps: DeployDeps, { recorded, spec, order }: Recreation): Promise<CreatedVm> {
+async function replaceVm(ctx: TaskContext, deps: DeployDeps, { recorded, order }: Recreation): Promise<CreatedVm> {
   const made = recorded.vms.find((vm) => vm.taskId === ctx.taskId && vm.state === 'created');
   for (const vm of recorded.vms) {
     if (vm === made) continue;
@@ -98,8 +102,25 @@ async function replaceVm(ctx: TaskContext, deps: DeployDeps, { recorded, spec, o
   const { uuid, index, job: group } = recorded.instance;
   const disksOf = { vm: { ...vm, apiVersion: order.stemcell.apiVersion }, owner: { instanceId: order.instanceId, deployment: order.deployment, group, uuid, index, tags: order.tags } };
   await attachInstanceDisks(ctx, deps, disksOf);
-  if (!adopted || !spec.applied) await deps.agents.agentFor(vm.agent, ctx).apply({ deployment: order.deployment, job: spec.applied?.spec.job ?? null, index, id: uuid, networks: spec.networks });
   return vm;
+}
+
+/**
+ * Tells the new VM who it is, and records the addresses that the cloud gave it. Its jobs come back as they were last delivered: one that
+ * writes its own address into a file gets the new one with the next deploy, which sees that it has changed.
+ */
+async function hearAddresses(ctx: TaskContext, deps: DeployDeps, { recorded, spec, order }: Recreation, vm: CreatedVm): Promise<RecordedSpec['networks']> {
+  const { id, uuid, index, spec: stored } = recorded.instance;
+  const job = spec.applied?.spec.job ?? null;
+  const networks = { ...(await introduceNetworks(ctx, deps, { agent: vm.agent, spec: { deployment: order.deployment, job, index, id: uuid, networks: { ...order.networks } } })) };
+  if (!Object.values(networks).some((settings) => settings.type === 'dynamic')) return networks;
+  await ctx.write(async (tx) => {
+    await updateVm(tx, vm.vmId, { networks });
+    await updateInstance(tx, id, { spec: { ...stored, networks } });
+  });
+  const moved = Object.keys(networks).filter((name) => networks[name]?.ip !== spec.networks[name]?.ip);
+  if (moved.length > 0) await ctx.stages.warning(`'${order.label}' has got another address on network ${moved.map((name) => `'${name}'`).join(', ')}: templates that name it follow with the next deploy`);
+  return networks;
 }
 
 /** The VM of a lost attempt, ready to be used; undefined, and deleted, when its agent does not come. What that attempt has started is stopped. */

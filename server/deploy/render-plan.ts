@@ -57,7 +57,7 @@ export class JobSourceCache {
 export async function renderPlan(ctx: TaskContext, deps: DeployDeps, plan: Plan, sources: JobSourceCache): Promise<Map<string, RenderedInstance>> {
   const rendered = new Map<string, RenderedInstance>();
   const known = await listRenderInputs(deps.db, plan.groups.flatMap((group) => group.instances.flatMap((instance) => instance.existing?.id ?? [])));
-  const context: RenderContext = { sources, dnsOf: await linkIds(deps.db, plan), linkGroupId: await ownLinkGroupIds(deps.db, plan) };
+  const context = await renderContext(deps, plan, sources);
   const failures: string[] = [];
   for (const group of plan.groups) {
     let groupFailure: string | undefined;
@@ -81,6 +81,14 @@ export async function renderPlan(ctx: TaskContext, deps: DeployDeps, plan: Plan,
   return rendered;
 }
 
+/** Renders one instance of the plan anew, because it has got addresses that were not known before. Throws what `renderPlan` throws. */
+export async function renderAgain(ctx: TaskContext, deps: DeployDeps, { plan, sources }: { plan: Plan; sources: JobSourceCache }, instance: InstancePlan): Promise<RenderedInstance> {
+  const input = await renderInput(instance, plan, await renderContext(deps, plan, sources));
+  const outcome = await renderJobs(ctx, deps, input.jobs);
+  if (!outcome.ok) throw deploymentRenderError([groupErrorText(instance.group, outcome.errors)]);
+  return { inputKey: input.key, reused: false, hashes: hashesOf(outcome.jobs), jobs: async () => outcome.jobs };
+}
+
 type Outcome = { ok: true; jobs: readonly RenderedJob[] } | { ok: false; errors: string[] };
 
 function contentsOf(outcome: Outcome): readonly RenderedJob[] {
@@ -97,6 +105,10 @@ interface RenderContext {
   dnsOf: (job: BoundJob) => DnsIds;
   /** Id in DNS of a group of links that the deployment provides. */
   linkGroupId: (linkGroup: string) => string;
+}
+
+async function renderContext(deps: DeployDeps, plan: Plan, sources: JobSourceCache): Promise<RenderContext> {
+  return { sources, dnsOf: await linkIds(deps.db, plan), linkGroupId: await ownLinkGroupIds(deps.db, plan) };
 }
 
 /** A job to render, and the links that it provides. */

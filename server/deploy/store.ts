@@ -12,7 +12,7 @@ export type VmRow = typeof t.vms.$inferSelect;
 export interface RecordedInstance {
   instance: InstanceRow;
   vms: VmRow[];
-  addresses: { address: string; networkName: string; static: boolean; vmId: number | null }[];
+  addresses: { address: string; networkName: string; static: boolean; nicGroup: number | null; vmId: number | null }[];
   disks: Disk[];
 }
 
@@ -105,6 +105,7 @@ export interface AddressWish {
   address: string;
   networkName: string;
   static: boolean;
+  nicGroup?: number | undefined;
   instanceId: number;
 }
 
@@ -117,7 +118,7 @@ export async function reserveAddresses(tx: Tx, wishes: readonly AddressWish[], t
   await tx
     .insert(t.ipAddresses)
     .values(wishes.map((wish) => ({ ...wish, taskId })))
-    .onConflictDoUpdate({ target: t.ipAddresses.address, set: { networkName: sql`excluded.network_name`, static: sql`excluded.static` }, setWhere: sql`ip_addresses.instance_id = excluded.instance_id` });
+    .onConflictDoUpdate({ target: t.ipAddresses.address, set: { networkName: sql`excluded.network_name`, static: sql`excluded.static`, nicGroup: sql`excluded.nic_group` }, setWhere: sql`ip_addresses.instance_id = excluded.instance_id` });
   const rows = await tx.select({ address: t.ipAddresses.address, instanceId: t.ipAddresses.instanceId }).from(t.ipAddresses).where(inArray(t.ipAddresses.address, wishes.map((wish) => wish.address)));
   const holder = new Map(rows.map((row) => [row.address, row.instanceId]));
   return wishes.filter((wish) => holder.get(wish.address) !== wish.instanceId).map((wish) => wish.address);

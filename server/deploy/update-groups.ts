@@ -6,12 +6,13 @@ import type { TaskContext } from '../tasks/context';
 import { deleteInstances, type Deletion } from './delete-instance';
 import type { DeployDeps } from './ports';
 import type { RenderedInstance } from './render-plan';
-import { convergeInstance, createInstanceVm, recordUnchanged, type InstanceVm } from './update-instance';
+import { convergeInstance, createInstanceVm, recordUnchanged, type InstanceUpdate, type InstanceVm } from './update-instance';
 
 /** Everything that the update stage works on. */
 export interface UpdateWork {
   plan: Plan<CompleteInstancePlan>;
   rendered: ReadonlyMap<string, RenderedInstance>;
+  renderAgain: InstanceUpdate['renderAgain'];
   /** uuid → row of instances. */
   instanceIds: ReadonlyMap<string, number>;
 }
@@ -51,10 +52,10 @@ async function updateGroup(ctx: TaskContext, deps: DeployDeps, work: GroupWork, 
   }
 }
 
-function workOf(work: UpdateWork, instance: CompleteInstancePlan): { plan: Plan<CompleteInstancePlan>; instance: CompleteInstancePlan; instanceId: number; rendered: RenderedInstance } {
+function workOf(work: UpdateWork, instance: CompleteInstancePlan): Pick<InstanceUpdate, 'plan' | 'instance' | 'instanceId' | 'rendered' | 'renderAgain'> {
   const instanceId = instance.existing?.id ?? work.instanceIds.get(instance.uuid);
   if (instanceId === undefined) throw new Error(`instance ${instanceLabel(instance)} has no record`);
-  return { plan: work.plan, instance, instanceId, rendered: renderedOf(work, instance) };
+  return { plan: work.plan, instance, instanceId, rendered: renderedOf(work, instance), renderAgain: work.renderAgain };
 }
 
 function renderedOf(work: UpdateWork, instance: CompleteInstancePlan): RenderedInstance {

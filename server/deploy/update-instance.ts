@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto';
 import type { Tx } from '../../db/client';
 import { listDisks } from '../disks/store';
 import { instanceLabel, instanceName, type ApplySpec, type FullSpec, type RenderedTemplatesArchive } from '../instances/instance';
-import { applySpec, fullSpec, initialApplySpec, specOfNewVm } from '../plan/specs';
-import type { CompleteInstancePlan, Plan } from '../plan/types';
+import { lacksAddresses, withoutLearned } from '../plan/network-settings';
+import { addressableNetwork, applySpec, fullSpec, specOfNewVm } from '../plan/specs';
+import type { CompleteInstancePlan, InstancePlan, Plan } from '../plan/types';
 import type { StageProgress, TaskContext } from '../tasks/context';
 import { createArchive } from '../templates/archive';
 import { archiveEntries } from '../templates/instance';
@@ -12,6 +13,7 @@ import { convergeDisks, updateDetachedDisks } from './converge-disks';
 import { sendTemplates, withSignedUrls } from './delivery';
 import { attachInstanceDisks, detachInstanceDisks, diskCidsOf, writeDiskMetadata, type DiskOwner, type DiskVm } from './disk-steps';
 import { recordedOperation } from './instance-event';
+import { learnAddresses } from './learn-addresses';
 import type { AgentTarget } from '../agents/agent';
 import type { DeployDeps } from './ports';
 import type { RenderedInstance } from './render-plan';
@@ -26,6 +28,8 @@ export interface InstanceUpdate {
   /** Row of instances. */
   instanceId: number;
   rendered: RenderedInstance;
+  /** Renders the instance's templates with addresses that were not known before. */
+  renderAgain: (instance: InstancePlan) => Promise<RenderedInstance>;
   /** The VM that the instance has now; undefined when it has none. */
   vm: InstanceVm | undefined;
   canary: boolean;
@@ -38,6 +42,8 @@ export interface InstanceVm {
   apiVersion: number | null;
   /** Made by this deploy: nothing has been applied to it yet. */
   fresh: boolean;
+  /** With the addresses that the cloud gave it; undefined when they are those of the plan. */
+  networks?: InstancePlan['networks'];
 }
 
 /**
@@ -60,15 +66,16 @@ function actionOf({ instance, vm }: InstanceUpdate): string {
   return instance.needsRecreate ? 'recreate' : 'update';
 }
 
-async function converge(ctx: TaskContext, deps: DeployDeps, update: InstanceUpdate, progress: StageProgress): Promise<void> {
+async function converge(ctx: TaskContext, deps: DeployDeps, asked: InstanceUpdate, progress: StageProgress): Promise<void> {
+  let update = await withKnownAddresses(ctx, deps, asked);
   const { instance, instanceId } = update;
   if (instance.minimal && update.vm) {
     await writeMetadata(ctx, deps, update);
     await ctx.write((tx) => updateInstance(tx, instanceId, { spec: recordedSpec(update, undefined), updateCompleted: true }));
     return;
   }
-  const archive = await deliverTemplates(ctx, deps, update);
-  const spec = await withSignedUrls(deps, instance.stemcell, applySpec(instance, update.plan, archive));
+  let archive = await deliverTemplates(ctx, deps, update);
+  let spec = await withSignedUrls(deps, instance.stemcell, applySpec(instance, update.plan, archive));
   if (update.vm && !update.vm.fresh) await quiesce(ctx, deps, { ...update, vm: update.vm, archive }, spec, progress);
   if (instance.desiredState === 'detached') {
     if (update.vm) await detachVm(ctx, deps, { ...update, vm: update.vm });
@@ -81,6 +88,11 @@ async function converge(ctx: TaskContext, deps: DeployDeps, update: InstanceUpda
     return;
   }
   const vm = await convergeVm(ctx, deps, update);
+  if (vm !== update.vm && vm.networks) {
+    update = await atAddresses(update, vm.networks);
+    archive = await deliverTemplates(ctx, deps, update);
+    spec = await withSignedUrls(deps, instance.stemcell, applySpec(update.instance, update.plan, archive));
+  }
   await progress.advance(10, 'installing packages');
   await progress.advance(10, 'configuring jobs');
   await sendTemplates(ctx, deps, { agent: agentOf(update, vm), apiVersion: instance.stemcell.apiVersion }, archive);
@@ -146,8 +158,25 @@ async function replaceVm(ctx: TaskContext, deps: DeployDeps, update: InstanceUpd
   return createInstanceVm(ctx, deps, update);
 }
 
-/** Makes the VM of an instance and tells it who it is. */
-export async function createInstanceVm(ctx: TaskContext, deps: DeployDeps, { plan, instance, instanceId }: Pick<InstanceUpdate, 'plan' | 'instance' | 'instanceId'>): Promise<InstanceVm> {
+/** The update with the addresses of a VM that the plan did not know: one that was just made, or whose maker died before it had heard them. */
+async function withKnownAddresses(ctx: TaskContext, deps: DeployDeps, update: InstanceUpdate): Promise<InstanceUpdate> {
+  const { vm, plan, instance, instanceId } = update;
+  if (vm?.networks) return atAddresses(update, vm.networks);
+  if (!vm || vm.fresh || instance.needsRecreate || !lacksAddresses(instance.networks)) return update;
+  const networks = await learnAddresses(ctx, deps, { plan, instance, instanceId, vmId: vm.vmId, agent: agentOf(update, vm) });
+  return atAddresses(update, networks);
+}
+
+/** The update of the same instance at the addresses that the cloud gave it: its templates may name them. */
+async function atAddresses(update: InstanceUpdate, networks: InstancePlan['networks']): Promise<InstanceUpdate> {
+  const at = { ...update.instance, networks, ip: networks[addressableNetwork(networks) ?? '']?.ip ?? null };
+  const rendered = await update.renderAgain(at);
+  return { ...update, instance: { ...at, rendered: rendered.hashes }, rendered };
+}
+
+/** Makes the VM of an instance, tells it who it is and hears its addresses. */
+export async function createInstanceVm(ctx: TaskContext, deps: DeployDeps, { plan, instance: planned, instanceId }: Pick<InstanceUpdate, 'plan' | 'instance' | 'instanceId'>): Promise<InstanceVm> {
+  const instance = { ...planned, networks: withoutLearned(planned.networks) };
   const { uuid, group, index, az, stemcell } = instance;
   const vm = await createVm(ctx, deps, {
     instanceId, label: instanceLabel(instance), deployment: plan.deployment, group, az, stemcell: { cid: stemcell.cid, apiVersion: stemcell.apiVersion },
@@ -157,8 +186,8 @@ export async function createInstanceVm(ctx: TaskContext, deps: DeployDeps, { pla
   await ctx.write((tx) => updateInstance(tx, instanceId, { cloudProperties: instance.cloudProperties, spec: { ...specOfNewVm(instance) } }));
   const made: InstanceVm = { vmId: vm.vmId, cid: vm.cid, agentId: vm.agent.id, apiVersion: stemcell.apiVersion, fresh: true };
   if (instance.disks.length > 0) await attachInstanceDisks(ctx, deps, disksOf({ plan, instance, instanceId }, made));
-  await deps.agents.agentFor(vm.agent, ctx).apply(initialApplySpec(instance, plan));
-  return made;
+  const networks = await learnAddresses(ctx, deps, { plan, instance, instanceId, vmId: vm.vmId, agent: vm.agent });
+  return networks === instance.networks ? made : { ...made, networks };
 }
 
 /**

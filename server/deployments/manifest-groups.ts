@@ -118,9 +118,15 @@ function parseNetworks(spec: Hash, group: string): ManifestNetwork[] {
   return networks.map((item): ManifestNetwork => {
     const name = requiredField(item, 'name', 'String');
     const defaults = optionalField(item, 'default', 'Array') ?? [];
-    if (optionalField(item, 'nic_group', 'String') !== undefined) throw notSupported(`'nic_group' of network '${name}' (instance group '${group}')`);
-    return { name, default: defaults.map((property) => defaultOf(property, group)), staticIps: parseStaticIps(isHash(item) ? item.static_ips : undefined, group) };
+    return { name, ...parseNicGroup(item, group), default: defaults.map((property) => defaultOf(property, group)), staticIps: parseStaticIps(isHash(item) ? item.static_ips : undefined, group) };
   });
+}
+
+function parseNicGroup(item: unknown, group: string): { nicGroup?: number } {
+  const text = optionalField(item, 'nic_group', 'String');
+  if (text === undefined) return {};
+  if (/^\d{1,9}$/.test(text)) return { nicGroup: Number(text) };
+  throw new DirectorError(code.validationInvalidValue, `Instance group '${group}' has nic_group '${text}', which is no number`);
 }
 
 function defaultOf(property: unknown, group: string): string {

@@ -59,6 +59,8 @@ export interface ManifestNetwork {
   name: string;
   staticIps?: readonly string[];
   default: readonly string[];
+  /** Networks of one number share a network card. */
+  nicGroup?: number;
 }
 
 /** A persistent disk: by its size in MB, or by a disk type. The managed disk has no name. */

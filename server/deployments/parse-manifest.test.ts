@@ -77,7 +77,7 @@ describe('a manifest', () => {
     ['with VM resources', ['vm_type: small', 'vm_resources: {cpu: 1}'], 100, /'vm_resources' of instance group 'web'/],
     ['without networks', ['networks: [{name: private}]', 'networks: []'], 140009, "Instance group 'web' must specify at least one network"],
     ['with an unknown default', ['{name: private}', '{name: private, default: [x]}'], 150003, "Instance group 'web' specified an invalid default network property 'x', valid properties are: dns, gateway"],
-    ['with a NIC group', ['{name: private}', '{name: private, nic_group: 1}'], 100, /'nic_group'/],
+    ['with a NIC group that is no number', ['{name: private}', '{name: private, nic_group: left}'], 40005, "Instance group 'web' has nic_group 'left', which is no number"],
     ['with a static range that is none', ['{name: private}', '{name: private, static_ips: [x]}'], 160010, 'Invalid IP range format: x'],
     ['with an enormous static range', ['{name: private}', '{name: private, static_ips: [10.0.0.0/8]}'], 150009, /more than 65536 static IPs/],
     ['with migrated_from', ['stemcell: default', 'stemcell: default\n  migrated_from: [{name: old}]'], 100, /'migrated_from'/],

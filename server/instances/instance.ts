@@ -30,6 +30,8 @@ export interface NetworkSettings {
   cloud_properties: Hash;
   /** What the network is the default of, sorted: addressable, dns, gateway. */
   default?: string[];
+  /** Networks of one number share a network card. */
+  nic_group?: string;
   dns?: string[];
   gateway?: string;
 }

@@ -1,7 +1,7 @@
 import { canonicalName } from '../core/names';
 import { parseBlock, type AddressRange } from '../core/ip';
 import { isHash, type Hash } from '../core/yaml';
-import type { Az, Network, Subnet } from '../configs/cloud-config';
+import type { Az, ManualNetwork, Subnet } from '../configs/cloud-config';
 import { parseManualNetwork } from '../configs/networks';
 import { mergeCloudConfigs, parseConfigContent } from '../configs/parse';
 
@@ -23,7 +23,7 @@ export function dynamicNetworks(contents: readonly string[], ownAddresses: reado
   for (const spec of specs) {
     if (!isHash(spec) || (spec.type ?? 'manual') !== 'manual') continue;
     const found = attempt(() => {
-      const network = parseManualNetwork(spec, azs, ownAddresses);
+      const network = parseManualNetwork(spec, azs, { ownAddresses });
       return { label: canonicalName(network.name), network };
     });
     if (found && !byLabel.has(found.label)) byLabel.set(found.label, { name: found.network.name, size: dynamicSize(found.network) });
@@ -48,7 +48,7 @@ function azsOf(document: Hash): Az[] {
  * Addresses of all subnets without static, reserved and implicitly restricted ones. An address that is withheld twice, e.g. a gateway
  * inside a reserved range, counts once.
  */
-function dynamicSize(network: Network): number {
+function dynamicSize(network: ManualNetwork): number {
   return Number(network.subnets.reduce((sum, subnet) => sum + freeOf(subnet), 0n));
 }
 

@@ -1,10 +1,14 @@
-import type { Network, Subnet } from '../configs/cloud-config';
-import { blockAt, contains, formatBlock, overlaps, parseBlock, type AddressRange, type Block } from '../core/ip';
+import type { ManualNetwork, Subnet, VipNetwork } from '../configs/cloud-config';
+import { bitsOf, blockAt, contains, formatBlock, overlaps, parseBlock, type AddressRange, type Block } from '../core/ip';
 
 /** The addresses of the whole director while a plan is made: what is given out once is not given out again. */
 export interface AddressPool {
   /** The lowest free address (or block) of a network for an AZ; it is taken from then on. Undefined: none is left. */
-  allot(network: Network, az: string | null): { address: string; subnet: Subnet } | undefined;
+  allot(network: ManualNetwork, az: string | null): { address: string; subnet: Subnet } | undefined;
+  /** The first free address of those that a VIP network lists for an AZ. */
+  allotVip(network: VipNetwork, az: string | null): string | undefined;
+  /** Whether an address or block, and every part of it, is nobody's. */
+  isFree(block: Block): boolean;
   /** Takes a named address; false when it, or a part of it, is taken already. */
   claim(block: Block): boolean;
 }
@@ -54,6 +58,21 @@ export function addressPool(takenAddresses: readonly string[]): AddressPool {
       }
       return undefined;
     },
+    allotVip(network, az) {
+      for (const subnet of network.subnets) {
+        if (az !== null && !(subnet.azs ?? []).includes(az)) continue;
+        for (const { version, first, last } of subnet.static) {
+          for (let address = first; address <= last; address++) {
+            const block = blockAt(address, bitsOf(version), version);
+            if (isTaken(block)) continue;
+            take(block);
+            return formatBlock(block);
+          }
+        }
+      }
+      return undefined;
+    },
+    isFree: (block) => !isTaken(block),
     claim(block) {
       if (isTaken(block)) return false;
       take(block);

@@ -1,6 +1,6 @@
 import { compareText } from '../core/collections';
 import { code, DirectorError } from '../core/errors';
-import type { FullSpec, InstanceState, JobSpec, PackageSpec } from '../instances/instance';
+import type { FullSpec, InstanceState, JobSpec, NetworkSettings, PackageSpec } from '../instances/instance';
 import { differingPaths, sameValue } from '../core/compare';
 import { diskReasons } from './disks';
 import { jobSpec } from './specs';
@@ -155,8 +155,13 @@ function env({ existing, env: wanted }: Undecided): string[] {
 
 function network({ existing, networks }: Undecided, networkChanges: readonly string[]): string[] {
   const present = existing?.spec?.networks ?? existing?.vm?.networks;
-  const settings = present && Object.keys(present).length > 0 ? differingPaths(present, networks).map((path) => `network setting ${path}`) : [];
+  const settings = present && Object.keys(present).length > 0 ? differingPaths(withoutDnsNames(present), withoutDnsNames(networks)).map((path) => `network setting ${path}`) : [];
   return networkChanges.length > 0 ? [...networkChanges] : settings;
+}
+
+/** DNS names among the settings, which older records have, change nothing. */
+function withoutDnsNames(networks: Readonly<Record<string, NetworkSettings & { dns_record_name?: unknown }>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(networks).map(([name, { dns_record_name: _name, ...settings }]) => [name, settings]));
 }
 
 function job({ existing, group, jobs }: Undecided): string[] {

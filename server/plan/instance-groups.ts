@@ -13,6 +13,7 @@ import { bindDisks } from './bind-disks';
 import { diskProviders, linkIntents, type LinkedJob } from './link-intents';
 import { requirementKey, requirementsOf, type NeededPackage } from './packages';
 import { refuseOtherExports } from './exported-from';
+import { bindNetworks } from './group-networks';
 import { bindProperties, mergeDeep } from './properties';
 import type { GroupNetwork, Resolved, ResolvedGroup } from './phases';
 import type { JobRecord, PackageRecord, ReleaseVersionRecord } from '../releases/release';
@@ -25,7 +26,7 @@ import type { BoundJob, PlanInput, PlannedRelease, PlannedStemcell, StemcellReco
 export function resolve(input: PlanInput): Resolved {
   const { state, request } = input;
   const manifest = parseManifest(input.manifest, { canaries: request.canaries, maxInFlight: request.maxInFlight });
-  const cloudConfig = parseCloudConfig(input.cloudConfigs, state.director.ownAddresses);
+  const cloudConfig = parseCloudConfig(input.cloudConfigs, { ...state.director, managedSubnets: state.managedSubnets });
   const stemcells = manifest.stemcells.map((wanted) => findStemcell(wanted, state.stemcells));
   const { groups, releases, warnings } = applyAddons(input, manifest, stemcells);
   const catalogue: Catalogue = { manifest, cloudConfig, stemcells, releases };
@@ -159,36 +160,6 @@ function findVmExtension(name: string, cloudConfig: CloudConfig): { name: string
   const found = cloudConfig.vmExtensions.find((extension) => extension.name === name);
   if (found) return found;
   throw new DirectorError(code.generic, `The vm_extension '${name}' has not been configured in cloud-config.`);
-}
-
-const requiredDefaults = ['dns', 'gateway'] as const;
-
-function bindNetworks(group: ManifestGroup, cloudConfig: CloudConfig): GroupNetwork[] {
-  const repeated = group.networks.find((network, i) => group.networks.findIndex(({ name }) => name === network.name) !== i);
-  if (repeated) throw notSupported(`Listing network '${repeated.name}' twice in instance group '${group.name}'`);
-  const single = group.networks.length === 1;
-  const bound = group.networks.map((wish): GroupNetwork => {
-    const network = cloudConfig.networks.find(({ name }) => name === wish.name);
-    if (!network) throw new DirectorError(150001, `Instance group '${group.name}' references an unknown network '${wish.name}'`);
-    // A group's only network is the default of both, whatever the manifest says of it.
-    const defaultFor = single ? [...requiredDefaults] : [...wish.default].sort();
-    return { name: wish.name, staticIps: wish.staticIps, defaultFor, network };
-  });
-  checkDefaults(group.name, bound);
-  return bound;
-}
-
-function checkDefaults(group: string, networks: readonly GroupNetwork[]): void {
-  const owners = (property: string) => networks.filter((network) => network.defaultFor.includes(property));
-  const repeated = [...requiredDefaults, 'addressable'].filter((property) => owners(property).length > 1);
-  if (repeated.length > 0) {
-    const texts = repeated.map((property) => `'${property}' has default networks: ${owners(property).map((network) => `'${network.name}'`).join(', ')}.`);
-    throw new DirectorError(150004, `Instance group '${group}' specified more than one network to contain default. ${texts.join(' ')}`);
-  }
-  const missing = requiredDefaults.filter((property) => owners(property).length === 0);
-  if (missing.length > 0) {
-    throw new DirectorError(150005, `Instance group '${group}' must specify which network is default for ${missing.join(', ')}, since it has more than one network configured`);
-  }
 }
 
 function checkAzs(group: ManifestGroup, networks: readonly GroupNetwork[], cloudConfig: CloudConfig): void {

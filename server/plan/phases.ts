@@ -16,6 +16,8 @@ export interface GroupNetwork {
   staticIps?: readonly string[];
   /** Of `addressable`, `dns`, `gateway`; sorted; empty when the network is the default of nothing. */
   defaultFor: readonly string[];
+  /** Networks of one number share a network card. */
+  nicGroup?: number;
   network: Network;
 }
 

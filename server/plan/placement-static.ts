@@ -1,6 +1,9 @@
 import { code, DirectorError } from '../core/errors';
-import { parseBlock, type AddressRange } from '../core/ip';
-import type { Subnet } from '../configs/cloud-config';
+import { sameValue } from '../core/compare';
+import { blockAt, parseBlock } from '../core/ip';
+import type { Hash } from '../core/yaml';
+import type { ManualNetwork, Subnet } from '../configs/cloud-config';
+import { isStaticIn } from './held-addresses';
 import { distribute, type Candidates } from './static-distribution';
 import { checkIgnoredNetworks, type Slot } from './slot';
 import type { GroupNetwork, ResolvedGroup } from './phases';
@@ -12,8 +15,7 @@ import type { RecordedInstance } from './types';
  * Rules: cloudfoundry/bosh src/bosh-director/lib/bosh/director/deployment_plan/placement_planner/static_ips_availability_zone_picker.rb.
  */
 export function placeByStaticIps(group: ResolvedGroup, existing: readonly RecordedInstance[]): Slot[] {
-  const networks = group.networks.filter((network) => network.staticIps !== undefined);
-  const pool = networks.map((network) => ({ network, entries: entriesOf(group, network) }));
+  const pool = group.networks.flatMap((wish): NetworkPool[] => (wish.network.type === 'manual' && wish.staticIps !== undefined ? [{ network: wish, entries: entriesOf(group, wish, wish.network) }] : []));
   checkAzs(group, pool);
   for (const instance of existing) if (instance.ignore) checkIgnoredAddresses(group, instance);
   const slots = [...keepUsed(group, existing, pool)];
@@ -30,6 +32,8 @@ interface Entry {
   ip: string;
   azs: (string | null)[];
   claimed: boolean;
+  /** Of its subnet: networks of one network card must agree on them. */
+  cloudProperties: Hash;
 }
 
 interface NetworkPool {
@@ -42,23 +46,20 @@ interface OpenSlot extends Slot {
   staticIps: Record<string, string>;
 }
 
-function entriesOf(group: ResolvedGroup, network: GroupNetwork): Entry[] {
+function entriesOf(group: ResolvedGroup, wish: GroupNetwork, network: ManualNetwork): Entry[] {
   const wanted: readonly (string | null)[] = group.azs ?? [null];
-  return (network.staticIps ?? []).map((ip) => {
-    const subnet = network.network.subnets.find((candidate) => isStaticIn(candidate, ip));
-    if (!subnet) throw new DirectorError(150002, `Instance group '${group.name}' with network '${network.name}' declares static ip '${ip}', which belongs to no subnet`);
+  return (wish.staticIps ?? []).map((ip) => {
+    const subnet = network.subnets.find((candidate) => isOffered(candidate, network.prefix, ip));
+    if (!subnet) throw new DirectorError(150002, `Instance group '${group.name}' with network '${wish.name}' declares static ip '${ip}', which belongs to no subnet`);
     const azs: readonly (string | null)[] = subnet.azs ?? [null];
-    return { ip, azs: [...new Set(azs)].filter((az) => wanted.includes(az)), claimed: false };
+    return { ip, azs: [...new Set(azs)].filter((az) => wanted.includes(az)), claimed: false, cloudProperties: subnet.cloudProperties };
   });
 }
 
-function isStaticIn(subnet: Subnet, ip: string): boolean {
-  const block = parseBlock(ip);
-  return block !== undefined && block.version === subnet.version && subnet.static.some((range) => includes(range, block.first));
-}
-
-function includes(range: AddressRange, address: bigint): boolean {
-  return range.first <= address && address <= range.last;
+/** An address of the static ranges; with a prefix, one at which a block begins. */
+function isOffered(subnet: Subnet, prefix: number, ip: string): boolean {
+  const address = parseBlock(ip);
+  return address !== undefined && address.version === subnet.version && isStaticIn(subnet, address) && blockAt(address.first, prefix, address.version).first === address.first;
 }
 
 function checkAzs(group: ResolvedGroup, pool: readonly NetworkPool[]): void {
@@ -134,29 +135,45 @@ function keepOthers(group: ResolvedGroup, existing: readonly RecordedInstance[],
   const kept: OpenSlot[] = [];
   for (const instance of existing) {
     if (placed.has(instance.uuid) || so.slots.length + kept.length >= group.size) continue;
-    const entries = so.pool.map(({ network, entries: candidates }) => ({ network: network.name, entry: freeEntry(candidates, instance.az) }));
-    if (entries.some(({ entry }) => entry === undefined)) continue;
+    if (so.pool.some(({ entries }) => freeEntry(entries, instance.az) === undefined)) continue;
     const slot: OpenSlot = { az: instance.az, existing: instance, staticIps: {} };
-    for (const { network, entry } of entries) if (entry) claim(slot, network, entry);
+    complete([slot], so.pool);
     kept.push(slot);
   }
   return kept;
 }
 
-function freeEntry(entries: readonly Entry[], az: string | null): Entry | undefined {
-  return entries.find((entry) => !entry.claimed && entry.azs.includes(az));
+function freeEntry(entries: readonly Entry[], az: string | null, cloudProperties?: Hash): Entry | undefined {
+  return entries.find((entry) => !entry.claimed && entry.azs.includes(az) && (cloudProperties === undefined || sameValue(entry.cloudProperties, cloudProperties)));
 }
 
-/** Gives kept instances an address on the static networks where they had none. */
+/** Gives instances an address on the static networks where they have none. */
 function complete(slots: readonly OpenSlot[], pool: readonly NetworkPool[]): void {
   for (const slot of slots) {
     for (const { network, entries } of pool) {
       if (network.name in slot.staticIps) continue;
-      const entry = freeEntry(entries, slot.az);
-      if (!entry) throw noDistribution();
+      const siblings = siblingProperties(slot, network, pool);
+      const entry = freeEntry(entries, slot.az, siblings);
+      if (!entry) throw siblings ? noSibling(network, slot.az) : noDistribution();
       claim(slot, network.name, entry);
     }
   }
+}
+
+/** Cloud properties of the subnet that the slot has on another network of the same network card; undefined when there is none. */
+function siblingProperties(slot: OpenSlot, { name, nicGroup }: GroupNetwork, pool: readonly NetworkPool[]): Hash | undefined {
+  if (nicGroup === undefined) return undefined;
+  for (const { network, entries } of pool) {
+    if (network.name === name || network.nicGroup !== nicGroup) continue;
+    const entry = entries.find(({ ip }) => ip === slot.staticIps[network.name]);
+    if (entry) return entry.cloudProperties;
+  }
+  return undefined;
+}
+
+function noSibling({ name, nicGroup }: GroupNetwork, az: string | null): DirectorError {
+  const where = az === null ? '' : ` in availability zone '${az}'`;
+  return new DirectorError(130010, `Failed to find a static IP for network '${name}' on a matching subnet in nic_group '${nicGroup}'${where}`);
 }
 
 function noDistribution(): DirectorError {

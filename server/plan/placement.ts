@@ -2,6 +2,7 @@ import { compareText, groupBy } from '../core/collections';
 import { DirectorError, code } from '../core/errors';
 import { placeByStaticIps } from './placement-static';
 import { checkIgnoredNetworks, type Slot } from './slot';
+import { withVips } from './vip-addresses';
 import type { Placed, PlacedGroup, PlacedInstance, Resolved, ResolvedGroup } from './phases';
 import type { RecordedInstance } from './types';
 
@@ -31,9 +32,9 @@ interface PlacementContext {
 function placeGroup(group: ResolvedGroup, recorded: readonly RecordedInstance[], context: PlacementContext): PlacedGroup {
   const existing = recorded.toSorted((a, b) => a.index - b.index);
   refuseIgnoredStates(existing, context.askedStates);
-  const isStatic = group.networks.some((network) => network.staticIps !== undefined);
+  const isStatic = group.networks.some(({ network, staticIps }) => network.type === 'manual' && staticIps !== undefined);
   const slots = isStatic ? placeByStaticIps(group, existing) : placeByAz(group, existing);
-  const instances = identify(slots, existing, context.newUuid);
+  const instances = withVips(group, identify(slots, existing, context.newUuid));
   const kept = new Set(slots.map((slot) => slot.existing?.uuid));
   return { group, instances: electBootstrap(instances), obsolete: existing.filter((instance) => !kept.has(instance.uuid)) };
 }

@@ -1,4 +1,5 @@
 import { code, DirectorError } from '../core/errors';
+import { dynamicNetworksOf } from './held-addresses';
 import type { ResolvedGroup } from './phases';
 import type { RecordedInstance } from './types';
 
@@ -12,7 +13,7 @@ export interface Slot {
 /** The networks of an ignored instance must stay what they are. Throws 190020. */
 export function checkIgnoredNetworks(group: ResolvedGroup, instance: RecordedInstance): void {
   const wanted = [...new Set(group.networks.map((network) => network.name))].sort();
-  const present = [...new Set(instance.reservations.map((reservation) => reservation.network))].sort();
+  const present = [...new Set([...instance.reservations.map((reservation) => reservation.network), ...dynamicNetworksOf(instance).keys()])].sort();
   if (wanted.join('\n') === present.join('\n')) return;
   throw new DirectorError(
     code.deploymentIgnoredInstancesModification,

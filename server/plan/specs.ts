@@ -73,7 +73,7 @@ function propertiesOf(instance: InstancePlan): Record<string, Hash> {
 export function templateSpec(instance: InstancePlan, job: BoundJob, plan: PlanFacts): TemplateSpec {
   const { dnsDomain } = plan.director;
   const record = (network: string) => instanceDnsName(String(instance.index), { group: instance.group, network, deployment: plan.deployment, domain: dnsDomain });
-  const networks = Object.fromEntries(Object.entries(instance.networks).map(([name, settings]) => [name, { ...settings, dns_record_name: record(name) }]));
+  const networks = Object.fromEntries(Object.entries(instance.networks).map(([name, settings]) => [name, { ...settings, ...unknownAddress(settings), dns_record_name: record(name) }]));
   return {
     deployment: plan.deployment,
     job: jobSpec(instance.group, instance.jobs) ?? {},
@@ -92,6 +92,12 @@ export function templateSpec(instance: InstancePlan, job: BoundJob, plan: PlanFa
     links: job.links,
     release: { name: job.release.name, version: job.release.version },
   };
+}
+
+/** Templates are rendered before the cloud has told addresses; then they get ones that can be parsed. */
+function unknownAddress({ type, ip, netmask, gateway }: NetworkSettings): Partial<NetworkSettings> {
+  const placeholder = '127.0.0.1';
+  return type === 'dynamic' ? { ip: ip ?? placeholder, netmask: netmask ?? placeholder, gateway: gateway ?? placeholder } : {};
 }
 
 /** The addressable network, else the one with the default gateway; undefined when neither is there. */

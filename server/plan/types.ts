@@ -1,5 +1,6 @@
 import type { Network } from '../configs/cloud-config';
 import type { DnsIds } from '../dns/names';
+import type { ManagedSubnet } from '../configs/networks';
 import type { Hash } from '../core/yaml';
 import type { ExportedFrom, UpdateConfig } from '../deployments/manifest';
 import type { CompiledPackageRecord, JobRecord, PackageRecord, ReleaseVersionRecord } from '../releases/release';
@@ -53,7 +54,7 @@ export interface RecordedVm {
   trustedCertsSha1: string | null;
   natsConfigSha1: string | null;
   blobstoreConfigSha1: string | null;
-  /** Networks as they were given to the CPI. */
+  /** Networks as they were given to the CPI, with the addresses that the cloud allotted. */
   networks: Record<string, NetworkSettings>;
 }
 
@@ -63,6 +64,7 @@ export interface RecordedReservation {
   address: string;
   network: string;
   static: boolean;
+  nicGroup?: number;
   /** The VM that uses it; undefined while only the instance holds it. */
   vmId?: number;
 }
@@ -123,6 +125,10 @@ export interface DirectorFacts {
   blobstoreConfigSha1: string;
   /** Addresses of the director's nodes: never given to an instance. */
   ownAddresses: readonly string[];
+  /** Manual networks may lack gateways. */
+  ignoreMissingGateway?: boolean;
+  /** Networks with `managed` are made and deleted through CPIs. */
+  manageNetworks?: boolean;
 }
 
 /** Everything that planning reads, as recorded at one moment. */
@@ -153,6 +159,8 @@ export interface RecordedState {
   dnsIds: DnsIds;
   /** UUID → row that was set aside for an instance to be inserted; only short DNS names need it before that. */
   newInstanceIds: ReadonlyMap<string, number>;
+  /** Subnets of managed networks that were made; undefined: the director does not manage networks. */
+  managedSubnets?: readonly ManagedSubnet[];
 }
 
 export interface PlanInput {
@@ -209,6 +217,7 @@ export interface Reservation {
   address: string;
   network: string;
   static: boolean;
+  nicGroup?: number;
 }
 
 /**

@@ -3,9 +3,10 @@ import { parseManifestYaml, type Hash } from '../../server/core/yaml';
 import { withCompiled, withRendered } from '../../server/plan/changes';
 import { buildPlan } from '../../server/plan/build-plan';
 import { noDnsIds } from '../../server/dns/names';
+import { withLearned, withoutLearned } from '../../server/plan/network-settings';
 import { fullSpec } from '../../server/plan/specs';
 import type { ReleaseVersionRecord } from '../../server/releases/release';
-import type { CompleteInstancePlan, DeployRequest, Plan, PlanInput, RecordedInstance, RecordedState } from '../../server/plan/types';
+import type { CompleteInstancePlan, DeployRequest, InstancePlan, Plan, PlanInput, RecordedInstance, RecordedState, RenderedHashes } from '../../server/plan/types';
 
 /** Small worlds for planning: one release, one stemcell, a cloud config of three AZs, and what a finished deploy leaves behind. */
 
@@ -115,37 +116,46 @@ export function planInput(world: World = {}): PlanInput {
   };
 }
 
-/** The plan with made-up renderings (they depend on properties and addresses, as real ones do) and builds. */
+const hash = (value: unknown) => createHash('sha1').update(JSON.stringify(value)).digest('hex');
+
+/** Made-up renderings: they depend on properties and addresses, as real ones do. */
+function renderings(instance: InstancePlan): RenderedHashes {
+  const templateHashes = Object.fromEntries(instance.jobs.map((job) => [job.name, hash([job.properties, instance.networks, job.record.version])]));
+  return instance.jobs.length > 0 ? { templateHashes, configurationHash: hash(templateHashes) } : { templateHashes };
+}
+
+/** The plan with made-up renderings and builds. */
 export function completePlan(world: World = {}): Plan<CompleteInstancePlan> {
   const plan = buildPlan(planInput(world));
-  const hash = (value: unknown) => createHash('sha1').update(JSON.stringify(value)).digest('hex');
-  const hashes = new Map(
-    plan.groups.flatMap((group) =>
-      group.instances.map((instance) => {
-        const templateHashes = Object.fromEntries(instance.jobs.map((job) => [job.name, hash([job.properties, instance.networks, job.record.version])]));
-        return [instance.uuid, instance.jobs.length > 0 ? { templateHashes, configurationHash: hash(templateHashes) } : { templateHashes }] as const;
-      }),
-    ),
-  );
+  const hashes = new Map(plan.groups.flatMap((group) => group.instances.map((instance) => [instance.uuid, renderings(instance)] as const)));
   const builds = new Map(plan.packages.map((requirement) => [requirement.key, requirement.compiled ?? { build: 1, blobstoreId: `compiled-${requirement.key}`, sha1: hash(requirement.key) }]));
   return withCompiled(withRendered(plan, hashes), builds);
+}
+
+/** What the cloud would say of the addresses that it has given to a new VM. */
+function allotted(instance: CompleteInstancePlan, vmId: number): CompleteInstancePlan {
+  const told = Object.fromEntries(Object.keys(instance.networks).map((name, i) => [name, { ip: `127.${i}.${vmId >> 8}.${vmId & 255}`, netmask: '255.0.0.0', gateway: '127.0.0.1' }]));
+  const at = { ...instance, networks: withLearned(withoutLearned(instance.networks), told) };
+  return { ...at, rendered: renderings(at) };
 }
 
 /** What is recorded after a plan was carried out without any trouble. */
 export function applied(plan: Plan<CompleteInstancePlan>, state: RecordedState, made = '2026-01-01T00:00:00.000Z'): RecordedState {
   let nextId = Math.max(0, ...state.instances.map((instance) => instance.id), ...state.instances.map((instance) => instance.vm?.id ?? 0)) + 1;
   const instances = plan.groups.flatMap((group) =>
-    group.instances.map((instance): RecordedInstance => {
-      if (instance.existing?.ignore) return instance.existing;
-      const id = instance.existing?.id ?? nextId++;
-      const keepsVm = instance.existing?.vm && !instance.needsRecreate;
-      const vm = keepsVm ? instance.existing?.vm : { id: nextId++, agentId: `agent-${nextId}`, cid: `vm-${nextId}`, active: true, stemcellApiVersion: 3, createdAt: made, trustedCertsSha1: 'certs', natsConfigSha1: 'nats', blobstoreConfigSha1: 'blobs', networks: { ...instance.networks } };
+    group.instances.map((planned): RecordedInstance => {
+      if (planned.existing?.ignore) return planned.existing;
+      const id = planned.existing?.id ?? nextId++;
+      const keepsVm = planned.existing?.vm && !planned.needsRecreate;
+      const vmId = nextId++;
+      const instance = keepsVm ? planned : allotted(planned, vmId);
+      const vm = keepsVm ? instance.existing?.vm : { id: vmId, agentId: `agent-${nextId}`, cid: `vm-${nextId}`, active: true, stemcellApiVersion: 3, createdAt: made, trustedCertsSha1: 'certs', natsConfigSha1: 'nats', blobstoreConfigSha1: 'blobs', networks: { ...instance.networks } };
       return {
         id, uuid: instance.uuid, group: group.name, index: instance.index, az: instance.az, state: instance.desiredState, bootstrap: instance.bootstrap, ignore: false, updateCompleted: true,
         spec: JSON.parse(JSON.stringify(fullSpec(instance, plan, { blobstore_id: 'archive', sha1: 'sha' }))) as RecordedInstance['spec'],
         cloudProperties: instance.cloudProperties, ...(vm ? { vm } : {}),
         reservations: [...instance.reservations.keep, ...instance.reservations.make].map((reservation) => ({ ...reservation, vmId: vm?.id })),
-        agentState: { jobState: instance.desiredState === 'started' ? 'running' : 'stopped' },
+        agentState: { jobState: instance.desiredState === 'started' ? 'running' : 'stopped', networks: { ...instance.networks } },
         persistentDisks: instance.disks.map(({ name, size, cloudProperties }, i) => ({ id: id * 100 + i, cid: `disk-${id}-${name}`, name, size, cloudProperties, active: true, fresh: false })),
       };
     }),
