@@ -50,7 +50,7 @@ export function createComponents(deps: ComponentDeps): Component[] {
     createHealthMonitor({ db, listener, agents, canAsk: () => bus.isConnected(), contactMs: () => heart.contactMs(), settings: health, clock: systemClock }),
     createAlertDelivery({ db, notifications, heartbeats: listener, createPlugins: () => createPlugins(health.plugins, { log: deps.log }) }),
     createScheduler({ db, entries: scheduleEntries(config.scheduler, new Date(systemClock.now())) }),
-    ...(dns.enabled ? [createDnsPublisher({ db, blobstore, agents, bus, notifications, settings: { domain: dns.domain, fanOut: dns.fan_out } })] : []),
+    ...(dns.enabled ? [createDnsPublisher({ db, blobstore, agents, bus, notifications, settings: { domain: dns.domain, includeIndex: dns.include_index, fanOut: dns.fan_out } })] : []),
     createBusMover({ db, agents, permanentCertificate: (agentId) => deps.issuer.permanent(agentId), caSha1: deps.natsConfigSha1, nodeName: deps.nodeName, isConnected: () => bus.isConnected() }),
   ];
 }

@@ -67,6 +67,8 @@ export const instances = pgTable(
     spec: jsonb('spec').$type<Record<string, unknown>>(),
     /** Cloud properties that the VM was made with. */
     cloudProperties: jsonb('cloud_properties').$type<Record<string, unknown>>(),
+    /** What DNS says of it beside its addresses, as of its last update; null: what is recorded here. */
+    dns: jsonb('dns').$type<{ group: string; az: string | null; links: string[] }>(),
     /** Why the last update was made: names of changes, e.g. ["configuration"]. */
     lastChanges: jsonb('last_changes').$type<string[]>().notNull().default([]),
     /** Versions of variables that were applied last; row of variable_sets. */

@@ -1,5 +1,6 @@
-import { bigint, bigserial, boolean, integer, pgTable, serial, text } from 'drizzle-orm/pg-core';
+import { bigint, bigserial, boolean, index, integer, pgTable, serial, text } from 'drizzle-orm/pg-core';
 import { instant } from './columns';
+import { deployments } from './deployments';
 
 /** One address of an instance in one network as it is published, whatever became of the instance since; a tombstone makes a version newer after a mere deletion. */
 export const localDnsRecords = pgTable('local_dns_records', {
@@ -14,6 +15,8 @@ export const localDnsRecords = pgTable('local_dns_records', {
   ip: text('ip').notNull(),
   agentId: text('agent_id'),
   domain: text('domain').notNull(),
+  /** Groups of the links that the instance provides, by name. */
+  links: text('links').array().notNull().default([]),
   tombstone: boolean('tombstone').notNull().default(false),
 });
 
@@ -25,10 +28,27 @@ export const localDnsEncodedNames = pgTable('local_dns_encoded_names', {
   deployment: text('deployment').notNull().default(''),
 });
 
+/** A name under which all providers of a link are found; one without a deployment makes a version newer after a mere deletion. */
+export const localDnsAliases = pgTable(
+  'local_dns_aliases',
+  {
+    id: bigserial('id', { mode: 'number' }).primaryKey(),
+    deploymentId: integer('deployment_id').references(() => deployments.id, { onDelete: 'cascade' }),
+    domain: text('domain').notNull(),
+    /** Row of the link's group in local_dns_encoded_names. */
+    groupId: integer('group_id'),
+    healthFilter: text('health_filter'),
+    initialHealthCheck: text('initial_health_check'),
+    placeholderType: text('placeholder_type'),
+  },
+  (t) => [index('local_dns_aliases_deployment').on(t.deploymentId)],
+);
+
 /** A published version of all records; `id` is the version. */
 export const localDnsBlobs = pgTable('local_dns_blobs', {
   id: bigserial('id', { mode: 'number' }).primaryKey(),
   recordsId: bigint('records_id', { mode: 'number' }).notNull(),
+  aliasesId: bigint('aliases_id', { mode: 'number' }).notNull().default(0),
   blobstoreId: text('blobstore_id').notNull(),
   /** BOSH multi-digest; empty until the blob is stored. */
   digest: text('digest').notNull().default(''),
@@ -42,4 +62,14 @@ export const agentDnsVersions = pgTable('agent_dns_versions', {
   agentId: text('agent_id').primaryKey(),
   dnsVersion: bigint('dns_version', { mode: 'number' }).notNull(),
   updatedAt: instant('updated_at').notNull().defaultNow(),
+});
+
+/** One row: what tasks have asked the publisher for, by number, and how far it has come. */
+export const localDnsRequests = pgTable('local_dns_requests', {
+  only: boolean('only').primaryKey().default(true),
+  requested: bigint('requested', { mode: 'number' }).notNull().default(0),
+  answered: bigint('answered', { mode: 'number' }).notNull().default(0),
+  answerVersion: bigint('answer_version', { mode: 'number' }),
+  broadcastRequested: bigint('broadcast_requested', { mode: 'number' }).notNull().default(0),
+  broadcastDone: bigint('broadcast_done', { mode: 'number' }).notNull().default(0),
 });

@@ -21,7 +21,7 @@ export class AddressTaken extends Error {
 export async function bindPlan(ctx: TaskContext, plan: Plan, deploymentId: number): Promise<Map<string, number>> {
   const all = plan.groups.flatMap((group) => group.instances);
   return ctx.write(async (tx) => {
-    const ids = await createInstances(tx, all.filter((instance) => instance.isNew).map(({ id, uuid, group, index, az, bootstrap }) => ({ id, uuid, deploymentId, job: group, index, az, bootstrap })));
+    const ids = await createInstances(tx, all.filter((instance) => instance.isNew).map(({ id, uuid, group, index, az, bootstrap, dns }) => ({ id, uuid, deploymentId, job: group, index, az, bootstrap, dns })));
     for (const { existing, group, index, az, bootstrap } of all) {
       if (existing && (existing.group !== group || existing.index !== index || existing.az !== az || existing.bootstrap !== bootstrap)) await updateInstance(tx, existing.id, { job: group, index, az, bootstrap });
     }

@@ -59,7 +59,7 @@ async function carryOut(ctx: TaskContext, deps: DeployDeps, order: DeployOrder):
   const plan = withCompiled(withRendered(prepared.plan, new Map([...prepared.rendered].map(([uuid, one]) => [uuid, one.hashes]))), builds);
   // A later attempt sees no change where this one has converged everything, and must still run the scripts.
   if (hasChanges(plan)) await ctx.remember(changedKey, true);
-  await updateGroups(ctx, deps, { plan, rendered: prepared.rendered, renderAgain: prepared.renderAgain, instanceIds: prepared.instanceIds });
+  await updateGroups(ctx, deps, { plan, deploymentId: deployment.id, rendered: prepared.rendered, renderAgain: prepared.renderAgain, instanceIds: prepared.instanceIds });
   await record(ctx, order, deployment, plan);
   if (ctx.remembered(changedKey) === true) await runPostDeploy(ctx, deps, deployment);
 }

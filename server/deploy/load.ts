@@ -68,7 +68,7 @@ function toRecorded(ctx: TaskContext, { instance, vms, addresses, disks }: Store
   const vm = vms.find((candidate) => candidate.active && candidate.cid !== null);
   return {
     id: instance.id, uuid: instance.uuid, group: instance.job, index: instance.index, az: instance.az, state: instance.state, bootstrap: instance.bootstrap,
-    ignore: instance.ignore, updateCompleted: instance.updateCompleted, spec: instance.spec, cloudProperties: instance.cloudProperties,
+    ignore: instance.ignore, updateCompleted: instance.updateCompleted, spec: instance.spec, dns: instance.dns ?? undefined, cloudProperties: instance.cloudProperties,
     ...(vm && vm.cid !== null
       ? {
           vm: {

@@ -3,6 +3,8 @@ import type { Db, Tx } from '../../db/client';
 import * as t from '../../db/schema';
 import { deleteOldLinks } from '../deployments/links-store';
 import { listDisks, listDisksOf, type Disk } from '../disks/store';
+import { updateAliases } from '../dns/aliases-store';
+import type { DnsIdentity } from '../dns/names';
 
 /** What a deploy reads and records. Every function is one statement or one short transaction's worth of them. */
 
@@ -77,6 +79,7 @@ export interface NewInstance {
   index: number;
   az: string | null;
   bootstrap: boolean;
+  dns?: DnsIdentity;
   compilation?: boolean;
   spec?: Record<string, unknown>;
 }
@@ -255,8 +258,9 @@ export async function recordSuccess(tx: Tx, deploymentId: number, outcome: Deplo
   await deleteOldLinks(tx, deploymentId);
 }
 
-/** Removes a deployment without instances. */
+/** Removes a deployment without instances; its aliases go from DNS. */
 export async function deleteDeploymentRecord(tx: Tx, deploymentId: number): Promise<void> {
+  await updateAliases(tx, deploymentId, []);
   await tx.delete(t.deployments).where(eq(t.deployments.id, deploymentId));
 }
 

@@ -4,6 +4,7 @@ import { updateRuns } from '../plan/order';
 import type { CompleteInstancePlan, GroupPlan, ObsoletePlan, Plan } from '../plan/types';
 import type { TaskContext } from '../tasks/context';
 import { deleteInstances, type Deletion } from './delete-instance';
+import { publishDns } from './dns-steps';
 import type { DeployDeps } from './ports';
 import type { RenderedInstance } from './render-plan';
 import { convergeInstance, createInstanceVm, recordUnchanged, type InstanceUpdate, type InstanceVm } from './update-instance';
@@ -11,6 +12,7 @@ import { convergeInstance, createInstanceVm, recordUnchanged, type InstanceUpdat
 /** Everything that the update stage works on. */
 export interface UpdateWork {
   plan: Plan<CompleteInstancePlan>;
+  deploymentId: number;
   rendered: ReadonlyMap<string, RenderedInstance>;
   renderAgain: InstanceUpdate['renderAgain'];
   /** uuid → row of instances. */
@@ -26,6 +28,7 @@ export async function updateGroups(ctx: TaskContext, deps: DeployDeps, work: Upd
   const { maxThreads } = deps.settings;
   await deleteObsolete(ctx, deps, plan.removed, { maxInFlight: maxThreads, tags: [] });
   const vms = await createMissingVms(ctx, deps, work);
+  await publishDns(ctx, deps, { plan, deploymentId: work.deploymentId, made: [...vms.values()].map((vm) => vm.agentId) });
   await ctx.checkpoint();
   for (const run of updateRuns(plan)) {
     await mapPool(run, run.length, (group) => updateGroup(ctx, deps, { ...work, vms }, group));

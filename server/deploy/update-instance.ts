@@ -4,7 +4,7 @@ import { listDisks } from '../disks/store';
 import { instanceLabel, instanceName, type ApplySpec, type FullSpec, type RenderedTemplatesArchive } from '../instances/instance';
 import { lacksAddresses, withoutLearned } from '../plan/network-settings';
 import { addressableNetwork, applySpec, fullSpec, specOfNewVm } from '../plan/specs';
-import type { CompleteInstancePlan, InstancePlan, Plan } from '../plan/types';
+import type { ChangeKind, CompleteInstancePlan, InstancePlan, Plan } from '../plan/types';
 import type { StageProgress, TaskContext } from '../tasks/context';
 import { createArchive } from '../templates/archive';
 import { archiveEntries } from '../templates/instance';
@@ -12,6 +12,7 @@ import { startJobs, stopJobs, watchWindow } from './agent-steps';
 import { convergeDisks, updateDetachedDisks } from './converge-disks';
 import { sendTemplates, withSignedUrls } from './delivery';
 import { attachInstanceDisks, detachInstanceDisks, diskCidsOf, writeDiskMetadata, type DiskOwner, type DiskVm } from './disk-steps';
+import { updateInstanceDns } from './dns-steps';
 import { recordedOperation } from './instance-event';
 import { learnAddresses } from './learn-addresses';
 import type { AgentTarget } from '../agents/agent';
@@ -61,6 +62,10 @@ export async function convergeInstance(ctx: TaskContext, deps: DeployDeps, updat
   await recordedOperation(ctx, operation, () => converge(ctx, deps, update, progress));
 }
 
+function hasChange(instance: CompleteInstancePlan, kind: ChangeKind): boolean {
+  return instance.changes.some((change) => change.kind === kind);
+}
+
 function actionOf({ instance, vm }: InstanceUpdate): string {
   if (instance.isNew || !vm) return 'create';
   return instance.needsRecreate ? 'recreate' : 'update';
@@ -70,7 +75,8 @@ async function converge(ctx: TaskContext, deps: DeployDeps, asked: InstanceUpdat
   let update = await withKnownAddresses(ctx, deps, asked);
   const { instance, instanceId } = update;
   if (instance.minimal && update.vm) {
-    await writeMetadata(ctx, deps, update);
+    if (hasChange(instance, 'tags')) await writeMetadata(ctx, deps, update);
+    if (hasChange(instance, 'dns')) await updateInstanceDns(ctx, deps, { instance, instanceId, agentId: update.vm.agentId });
     await ctx.write((tx) => updateInstance(tx, instanceId, { spec: recordedSpec(update, undefined), updateCompleted: true }));
     return;
   }
@@ -93,6 +99,7 @@ async function converge(ctx: TaskContext, deps: DeployDeps, asked: InstanceUpdat
     archive = await deliverTemplates(ctx, deps, update);
     spec = await withSignedUrls(deps, instance.stemcell, applySpec(update.instance, update.plan, archive));
   }
+  if (vm.agentId !== update.vm?.agentId || hasChange(instance, 'dns')) await updateInstanceDns(ctx, deps, { instance, instanceId, agentId: vm.agentId });
   await progress.advance(10, 'installing packages');
   await progress.advance(10, 'configuring jobs');
   await sendTemplates(ctx, deps, { agent: agentOf(update, vm), apiVersion: instance.stemcell.apiVersion }, archive);
@@ -183,7 +190,7 @@ export async function createInstanceVm(ctx: TaskContext, deps: DeployDeps, { pla
     cloudProperties: instance.cloudProperties, networks: instance.networks, env: instance.env, diskCids: await diskCidsOf(deps, instanceId), tags: instance.tags,
     metadata: { id: uuid, job: group, instance_group: group, index: String(index), name: instanceName(instance) },
   });
-  await ctx.write((tx) => updateInstance(tx, instanceId, { cloudProperties: instance.cloudProperties, spec: { ...specOfNewVm(instance) } }));
+  await ctx.write((tx) => updateInstance(tx, instanceId, { cloudProperties: instance.cloudProperties, spec: { ...specOfNewVm(instance) }, dns: instance.dns }));
   const made: InstanceVm = { vmId: vm.vmId, cid: vm.cid, agentId: vm.agent.id, apiVersion: stemcell.apiVersion, fresh: true };
   if (instance.disks.length > 0) await attachInstanceDisks(ctx, deps, disksOf({ plan, instance, instanceId }, made));
   const networks = await learnAddresses(ctx, deps, { plan, instance, instanceId, vmId: vm.vmId, agent: vm.agent });

@@ -126,3 +126,28 @@ test('nothing is sent while there is no connection or no right to act', async ()
   await pass(1_000);
   expect(told).toEqual([]);
 });
+
+test('whoever knows the version hears it once more when that is asked for; who does not answer is not asked again', async () => {
+  const { fanOut, told, pass } = start({ answers: { silent: 'silent', gone: 'absent' } });
+  fanOut.aim({ version: 1 }, agents('a', 'b'));
+  await pass(200);
+  fanOut.repeat(agents('a', 'b', 'silent', 'gone'));
+  expect(fanOut.repeating).toBe(4);
+  // New aims do not take it back.
+  fanOut.aim({ version: 1 }, []);
+  await pass(30_000);
+  expect(told.map((one) => one.agentId)).toEqual(['a', 'b', 'a', 'b', 'silent', 'gone']);
+  expect([fanOut.repeating, fanOut.behind]).toEqual([0, 0]);
+});
+
+test('a newer version ends the repetition of the one before', async () => {
+  const { fanOut, told, pass } = start({ limit: 1, answers: { a: 500, b: 500 } });
+  fanOut.aim({ version: 1 }, agents('a', 'b'));
+  await pass(2_000);
+  fanOut.repeat(agents('a', 'b'));
+  await pass(100);
+  fanOut.aim({ version: 2 }, agents('a', 'b'));
+  await pass(5_000);
+  expect(fanOut.confirmed).toEqual(new Map([['a', 2], ['b', 2]]));
+  expect(told.filter((one) => one.agentId === 'b').map((one) => one.version)).toEqual([1, 2]);
+});

@@ -28,6 +28,8 @@ interface Waiting<T> {
   pauseMs: number;
   /** Monotonic ms. */
   pausedUntil: number;
+  /** It is told once whatever it answers: it may know the version already. */
+  once: boolean;
 }
 
 /**
@@ -61,6 +63,19 @@ export class FanOut<T extends { agentId: string }, V extends { version: number }
     return this.#agents.size;
   }
 
+  /** Agents that are told what they may know already and have not answered yet. */
+  get repeating(): number {
+    let count = 0;
+    for (const { once } of this.#agents.values()) if (once) count++;
+    return count;
+  }
+
+  /** Tells these agents the newest version once more; who does not answer is not asked again for that. */
+  repeat(agents: readonly T[]): void {
+    if (!this.#blob) return;
+    for (const agent of agents) if (!this.#agents.has(agent.agentId)) this.#queue({ agent, state: 'ready', pauseMs: 0, pausedUntil: 0, once: true });
+  }
+
   /** From now on `blob` is told, to `behind` and nobody else. */
   aim(blob: V, behind: readonly T[]): void {
     this.#blob = blob;
@@ -68,10 +83,10 @@ export class FanOut<T extends { agentId: string }, V extends { version: number }
     for (const agent of behind) {
       wanted.add(agent.agentId);
       const known = this.#agents.get(agent.agentId);
-      if (known) known.agent = agent;
-      else if ((this.#confirmed.get(agent.agentId) ?? 0) < blob.version) this.#queue({ agent, state: 'ready', pauseMs: 0, pausedUntil: 0 });
+      if (known) Object.assign(known, { agent, once: false });
+      else if ((this.#confirmed.get(agent.agentId) ?? 0) < blob.version) this.#queue({ agent, state: 'ready', pauseMs: 0, pausedUntil: 0, once: false });
     }
-    for (const [agentId, { state }] of this.#agents) if (state !== 'telling' && !wanted.has(agentId)) this.#agents.delete(agentId);
+    for (const [agentId, { state, once }] of this.#agents) if (state !== 'telling' && !once && !wanted.has(agentId)) this.#agents.delete(agentId);
     this.#line = this.#line.filter((waiting) => this.#agents.get(waiting.agent.agentId) === waiting);
   }
 
@@ -145,6 +160,10 @@ export class FanOut<T extends { agentId: string }, V extends { version: number }
   }
 
   #pause(waiting: Waiting<T>, kind: keyof typeof pauses): void {
+    if (waiting.once) {
+      this.#agents.delete(waiting.agent.agentId);
+      return;
+    }
     const { firstMs, longestMs } = pauses[kind];
     waiting.state = 'paused';
     waiting.pauseMs = Math.min(Math.max(firstMs, waiting.pauseMs * 2), longestMs);

@@ -76,6 +76,13 @@ function slug({ short, instance, network, azs = [], status = 'default', initialH
   return [...parts, `s${healthFilters[status]}`].toSorted().join('');
 }
 
+/** What records say of an instance beside its addresses; `links`: groups of the links that it provides, sorted. */
+export interface DnsIdentity {
+  group: string;
+  az: string | null;
+  links: string[];
+}
+
 /** What of a link's content decides the name of its provider. */
 interface LinkNaming {
   deployment: string;

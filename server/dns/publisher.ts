@@ -10,7 +10,9 @@ import type { Component, ComponentContext } from '../cluster/component';
 import type { Notifications } from '../cluster/notifications';
 import type { Bus } from '../nats/connection';
 import { FanOut, type Answer } from './fan-out';
+import { listAliases } from './aliases-store';
 import { dnsBlobText } from './records';
+import { answerDnsRequests, dnsPublisherName, noteBroadcast, readDnsRequests, type DnsRequests } from './request-store';
 import { confirmVersions, findStored, forgetVanishedAgents, listAgentsBehind, listRecords, markStored, readNameIds, recordChanges, type AgentBehind, type DnsBlob } from './store';
 
 /** Pause between two rounds; a round without anything to do costs nothing. */
@@ -43,6 +45,8 @@ export interface DnsPublisherDeps {
   settings: {
     /** Top-level domain. */
     domain: string;
+    /** Instances have names by their index too. */
+    includeIndex: boolean;
     /** Agents told at a time. */
     fanOut: number;
   };
@@ -55,6 +59,9 @@ export interface DnsPublisherDeps {
  *   uploaded  → `stored` true: from here on agents are told
  *   told      → the version that an agent has confirmed is noted, many agents at a time
  *
+ * Tasks ask for a version with what they have recorded, and that every agent hears the newest one once more; one version or broadcast
+ * answers many of them.
+ *
  * Whoever takes over in between finds the version without its blob and replaces it by a new one (two nodes never write the same blob),
  * or tells the agents that are not noted; one that hears the same version twice says `synced` again.
  */
@@ -65,7 +72,7 @@ export function createDnsPublisher(deps: DnsPublisherDeps): Component {
   });
   let term: Term | undefined;
   return {
-    name: 'dns-publisher',
+    name: dnsPublisherName,
     intervalMs: roundMs,
     async tick(ctx) {
       if (term?.ctx.epoch !== ctx.epoch) {
@@ -83,6 +90,8 @@ interface Term {
   fanOut: FanOut<AgentBehind, DnsBlob>;
   /** Recorded by this term and not stored. */
   unstored: DnsBlob | undefined;
+  /** Number of the broadcast under way. */
+  broadcast: number | undefined;
   told: DnsBlob | undefined;
   toldAt: number;
   comparedAt: number;
@@ -99,13 +108,13 @@ function newTerm(deps: DnsPublisherDeps, ctx: ComponentContext): Term {
   return {
     ctx,
     fanOut: new FanOut({ tell, canSend: () => deps.bus.isConnected(), limit: deps.settings.fanOut, signal: ctx.signal }),
-    unstored: undefined, told: undefined, toldAt: -Infinity, comparedAt: -Infinity, comparingMs: 0, notedAt: -Infinity, forgottenAt: performance.now(), uploadAt: -Infinity, uploadPauseMs: 0,
+    unstored: undefined, broadcast: undefined, told: undefined, toldAt: -Infinity, comparedAt: -Infinity, comparingMs: 0, notedAt: -Infinity, forgottenAt: performance.now(), uploadAt: -Infinity, uploadPauseMs: 0,
   };
 }
 
 async function round(deps: DnsPublisherDeps, term: Term, hint: { hinted: boolean }): Promise<void> {
   const now = performance.now();
-  if (now - term.notedAt >= noteMs) await note(term);
+  if (now - term.notedAt >= noteMs || term.fanOut.behind === 0) await note(term);
   const [shortestMs, factor] = hint.hinted ? [coalesceMs, pauseFactor.hinted] : [pollMs, pauseFactor.polled];
   const due = now - term.comparedAt >= Math.min(Math.max(shortestMs, factor * term.comparingMs), longestPauseMs);
   const waitsForTurns = term.fanOut.queued > 0 && now - term.toldAt < turnMs;
@@ -123,21 +132,39 @@ async function round(deps: DnsPublisherDeps, term: Term, hint: { hinted: boolean
   }
   if (term.unstored && now >= term.uploadAt) await upload(deps, term, term.unstored);
   term.fanOut.pump();
+  if (term.broadcast !== undefined && term.fanOut.repeating === 0) await endBroadcast(term, term.broadcast);
 }
 
 async function compare(deps: DnsPublisherDeps, term: Term): Promise<void> {
   const blobId = randomUUID();
   // A transaction whose commit was not heard of is repeated: the first one's version is our own too.
   const isOwn = (id: string) => id === blobId || id === term.unstored?.blobId;
-  const newest = await term.ctx.write(async (tx) => {
+  const { newest, requests } = await term.ctx.write(async (tx) => {
     const since = performance.now();
+    // Read first: what is recorded after the comparison belongs to requests that come later.
+    const read = await readDnsRequests(tx);
     const found = await recordChanges(tx, { domain: deps.settings.domain, blobId, isOwn });
+    if (read.answered < read.requested) await answerDnsRequests(tx, read.requested, found?.version);
     term.comparingMs = performance.now() - since;
-    return found;
+    return { newest: found, requests: read };
   });
   term.unstored = newest?.stored === false ? newest : undefined;
   const told = newest?.stored ? newest : await findStored(deps.db);
   if (told) await aim(deps, term, told);
+  await broadcast(deps, term, requests);
+}
+
+/** Everybody hears the newest version once more, also who is known to have it: an agent may have lost it. */
+async function broadcast(deps: DnsPublisherDeps, term: Term, { broadcastRequested, broadcastDone }: DnsRequests): Promise<void> {
+  if (broadcastRequested <= Math.max(broadcastDone, term.broadcast ?? 0)) return;
+  term.broadcast = broadcastRequested;
+  if (term.told) term.fanOut.repeat(await listAgentsBehind(deps.db, Number.MAX_SAFE_INTEGER));
+}
+
+/** Noted at its end: whoever takes over before begins it again. */
+async function endBroadcast(term: Term, number: number): Promise<void> {
+  await term.ctx.write((tx) => noteBroadcast(tx, number));
+  term.broadcast = undefined;
 }
 
 async function aim(deps: DnsPublisherDeps, term: Term, blob: DnsBlob): Promise<void> {
@@ -150,7 +177,7 @@ async function aim(deps: DnsPublisherDeps, term: Term, blob: DnsBlob): Promise<v
 async function upload(deps: DnsPublisherDeps, term: Term, blob: DnsBlob): Promise<void> {
   const { ctx } = term;
   try {
-    const contents = { version: blob.version, records: await listRecords(deps.db), ids: await readNameIds(deps.db), aliases: {} };
+    const contents = { version: blob.version, records: await listRecords(deps.db), ids: await readNameIds(deps.db), aliases: await listAliases(deps.db, deps.settings.domain), includeIndex: deps.settings.includeIndex };
     if (!ctx.holds()) return;
     const { sha256, size } = await deps.blobstore.put(Readable.from(whileHeld(ctx, dnsBlobText(contents)), { objectMode: false }), blob.blobId);
     const digest = `sha256:${sha256}`;

@@ -1,17 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { dnsBlobText, type DnsRecord, type NameIds } from './records';
+import { dnsBlobText, type DnsContents, type DnsRecord, type NameIds } from './records';
 
 /** What a Ruby director published for three groups in two AZs, byte for byte. */
 const published = readFileSync(join(__dirname, '../../tests/fixtures/dns/three-groups.json'), 'utf8');
 
 const record = (over: Partial<DnsRecord>): DnsRecord => ({
   instanceId: 1, instanceUuid: 'd967d385-5efc-4bc2-bfcb-4f3f86c94a5a', instanceIndex: 0, group: 'store', az: 'z1', network: 'private', deployment: 'lab', ip: '10.20.1.10',
-  agentId: '206f47ce-dba2-4746-b765-71c44eea0d90', domain: 'bosh', ...over,
+  agentId: '206f47ce-dba2-4746-b765-71c44eea0d90', domain: 'bosh', links: [], ...over,
 });
 const ids: NameIds = { az: (name) => Number(name.slice(1)), network: () => 1, groups: ({ group }) => (group === 'store' ? [1, 4] : [2, 5]) };
-const textOf = (records: readonly DnsRecord[], version = 1) => [...dnsBlobText({ version, records, ids, aliases: {} })].join('');
+const textOf = (records: readonly DnsRecord[], version = 1, more: Partial<DnsContents> = {}) => [...dnsBlobText({ version, records, ids, aliases: {}, includeIndex: false, ...more })].join('');
 
 test('the blob is the one that a Ruby director publishes', () => {
   const web = { group: 'web' };
@@ -44,4 +44,20 @@ test('no records and many records make one document each', () => {
   expect(JSON.parse(textOf([]))).toMatchObject({ records: [], record_infos: [], aliases: {}, version: 1 });
   const many = Array.from({ length: 1_001 }, (_, i) => record({ instanceId: i, instanceUuid: `u${i}` }));
   expect(JSON.parse(textOf(many)).records).toHaveLength(1_001);
+});
+
+test('with indexes every address has a second name, and nothing more', () => {
+  const { records, record_infos: infos } = JSON.parse(textOf([record({ instanceUuid: 'u' }), record({ instanceUuid: 'v', instanceIndex: 1 })], 1, { includeIndex: true }));
+  expect(records.map(([, name]: [string, string]) => name)).toEqual(['u.store.private.lab.bosh', '0.store.private.lab.bosh', 'v.store.private.lab.bosh', '1.store.private.lab.bosh']);
+  expect(infos).toHaveLength(2);
+});
+
+test('what stands for an instance is written as in its name', () => {
+  const { record_infos: infos } = JSON.parse(textOf([record({ instanceUuid: 'u', group: 'My_Web', network: 'Net_A', deployment: 'Dep_1' })]));
+  expect([infos[0][2], infos[0][6], infos[0][8]]).toEqual(['my-web', 'net-a', 'dep-1']);
+});
+
+test('aliases are written as they are', () => {
+  const aliases = { 'db.internal': [{ root_domain: 'bosh', group_id: '9', health_filter: 'all', initial_health_check: null, placeholder_type: null }] };
+  expect(textOf([], 3, { aliases }).endsWith('"aliases":{"db.internal":[{"root_domain":"bosh","group_id":"9","health_filter":"all","initial_health_check":null,"placeholder_type":null}]}}')).toBe(true);
 });

@@ -1,4 +1,4 @@
-import { canonicalName } from '../core/names';
+import { findCanonicalName } from './names';
 
 /**
  * The records that agents serve, as a blob. Names and shape of the blob: cloudfoundry/bosh
@@ -18,17 +18,19 @@ export interface DnsRecord {
   agentId: string;
   /** Top-level domain. */
   domain: string;
+  /** Groups of the links that the instance provides, sorted. */
+  links: readonly string[];
 }
 
 /** Numbers that stand for names inside short DNS names. */
 export interface NameIds {
   az(name: string): number;
   network(name: string): number;
-  /** Of all groups that the instance of a record belongs to, ascending. */
+  /** Of all groups that the instance of a record belongs to: its instance group, then its links. */
   groups(record: DnsRecord): readonly number[];
 }
 
-/** A name that every instance of a group answers to. */
+/** Who answers to an alias. */
 export interface AliasTarget {
   root_domain: string;
   group_id: string;
@@ -43,6 +45,8 @@ export interface DnsContents {
   records: readonly DnsRecord[];
   ids: NameIds;
   aliases: Readonly<Record<string, readonly AliasTarget[]>>;
+  /** Instances have a second name, by their index. */
+  includeIndex: boolean;
 }
 
 const recordKeys = ['id', 'num_id', 'instance_group', 'group_ids', 'az', 'az_id', 'network', 'network_id', 'deployment', 'ip', 'domain', 'agent_id', 'instance_index'] as const;
@@ -51,23 +55,24 @@ const recordKeys = ['id', 'num_id', 'instance_group', 'group_ids', 'az', 'az_id'
 const pieceSize = 250;
 
 /** The blob's JSON text in pieces; the same contents give the same bytes. Records whose names cannot stand in DNS are left out. */
-export function* dnsBlobText({ version, records, ids, aliases }: DnsContents): Generator<string> {
-  const hostOf = hostNames();
+export function* dnsBlobText({ version, records, ids, aliases, includeIndex }: DnsContents): Generator<string> {
+  const labelsOf = dnsLabels();
   const named = records.flatMap((record) => {
-    const host = hostOf(record);
-    return host === undefined ? [] : [{ record, host }];
+    const labels = labelsOf(record);
+    return labels ? [{ record, labels }] : [];
   });
+  const hosts = includeIndex ? named.flatMap(({ record, labels }) => [record.instanceUuid, record.instanceIndex].map((host) => ({ record, labels, host }))) : named.map(({ record, labels }) => ({ record, labels, host: record.instanceUuid }));
   yield '{"records":';
-  yield* listText(named, ({ record, host }) => [record.ip, host]);
+  yield* listText(hosts, ({ record, labels, host }) => [record.ip, [host, labels.group, labels.network, labels.deployment, record.domain].join('.')]);
   yield `,"version":${version},"record_keys":${JSON.stringify(recordKeys)},"record_infos":`;
-  yield* listText(named, ({ record }) => infoOf(record, ids));
+  yield* listText(named, ({ record, labels }) => infoOf(record, labels, ids));
   yield `,"aliases":${JSON.stringify(aliases)}}`;
 }
 
-function infoOf(record: DnsRecord, ids: NameIds): unknown[] {
+function infoOf(record: DnsRecord, labels: Labels, ids: NameIds): unknown[] {
   return [
-    record.instanceUuid, String(record.instanceId), record.group, ids.groups(record).map(String), record.az, record.az === null ? null : String(ids.az(record.az)), record.network, String(ids.network(record.network)),
-    record.deployment, record.ip, record.domain, record.agentId, record.instanceIndex,
+    record.instanceUuid, String(record.instanceId), labels.group, ids.groups(record).map(String), record.az, record.az === null ? null : String(ids.az(record.az)), labels.network, String(ids.network(record.network)),
+    labels.deployment, record.ip, record.domain, record.agentId, record.instanceIndex,
   ];
 }
 
@@ -79,24 +84,19 @@ function* listText<T>(items: readonly T[], valueOf: (item: T) => unknown): Gener
   yield ']';
 }
 
-/** Names `<uuid>.<group>.<network>.<deployment>.<domain>`; undefined for what DNS cannot express. */
-function hostNames(): (record: DnsRecord) => string | undefined {
-  const labels = new Map<string, string>();
+/** Names as labels of DNS. */
+type Labels = Record<'group' | 'network' | 'deployment', string>;
+
+/** The labels of a record; undefined for what DNS cannot express. */
+function dnsLabels(): (record: DnsRecord) => Labels | undefined {
+  const known = new Map<string, string>();
   const labelOf = (name: string): string => {
-    const label = labels.get(name) ?? labelOr(name, '');
-    labels.set(name, label);
+    const label = known.get(name) ?? findCanonicalName(name) ?? '';
+    known.set(name, label);
     return label;
   };
-  return ({ instanceUuid, group, network, deployment, domain }) => {
-    const middle = [labelOf(group), labelOf(network), labelOf(deployment)];
-    return middle.includes('') ? undefined : `${instanceUuid}.${middle.join('.')}.${domain}`;
+  return (record) => {
+    const labels = { group: labelOf(record.group), network: labelOf(record.network), deployment: labelOf(record.deployment) };
+    return Object.values(labels).includes('') ? undefined : labels;
   };
-}
-
-function labelOr(name: string, instead: string): string {
-  try {
-    return canonicalName(name);
-  } catch {
-    return instead;
-  }
 }

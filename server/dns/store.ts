@@ -1,6 +1,7 @@
 import { desc, eq, sql } from 'drizzle-orm';
 import type { Db, Tx } from '../../db/client';
 import { localDnsBlobs, localDnsEncodedNames, localDnsRecords } from '../../db/schema/dns';
+import { findAliasesVersion } from './aliases-store';
 import type { DnsRecord, NameIds } from './records';
 
 /** A version of all records. */
@@ -21,21 +22,24 @@ export interface Reconciliation {
 }
 
 /**
- * Makes the records those of the instances that have a VM, and a new version when that changed anything. Returns the newest version;
- * undefined when there has never been a record. One statement compares, so that what it sees is of one moment.
+ * Makes the records those of the instances that have a VM, and a new version when that or the aliases changed. Returns the newest version;
+ * undefined when there has never been a record. One statement compares, so that what it sees is of one moment. An instance between two VMs
+ * keeps its records for as long as the addresses are its own.
  */
 export async function recordChanges(tx: Tx, { domain, blobId, isOwn }: Reconciliation): Promise<DnsBlob | undefined> {
   const { rows } = await tx.execute<{ came: number; gone: number }>(sql`
     WITH wanted AS MATERIALIZED (
-      SELECT i.id AS instance_id, i.uuid::text AS instance_uuid, i.index AS instance_index, i.job AS instance_group, i.az, n.key AS network, d.name AS deployment,
-        n.value->>'ip' AS ip, v.agent_id::text AS agent_id, ${domain}::text AS domain
+      SELECT i.id AS instance_id, i.uuid::text AS instance_uuid, i.index AS instance_index, coalesce(i.dns->>'group', i.job) AS instance_group,
+        CASE WHEN i.dns IS NULL THEN i.az ELSE i.dns->>'az' END AS az, n.key AS network, d.name AS deployment,
+        n.value->>'ip' AS ip, v.agent_id::text AS agent_id, ${domain}::text AS domain,
+        ARRAY(SELECT jsonb_array_elements_text(i.dns->'links')) AS links
       FROM vms v JOIN instances i ON i.id = v.instance_id JOIN deployments d ON d.id = i.deployment_id CROSS JOIN LATERAL jsonb_each(v.networks) n
       WHERE v.active AND v.cid IS NOT NULL AND NOT i.compilation AND n.value->>'ip' <> ''
     ), gone AS (
-      DELETE FROM local_dns_records r WHERE NOT r.tombstone AND NOT EXISTS (SELECT FROM wanted w WHERE ${sameRecord})
+      DELETE FROM local_dns_records r WHERE NOT r.tombstone AND NOT EXISTS (SELECT FROM wanted w WHERE ${sameRecord}) AND NOT ${isBetweenVms}
       RETURNING 1
     ), came AS (
-      INSERT INTO local_dns_records (instance_id, instance_uuid, instance_index, instance_group, az, network, deployment, ip, agent_id, domain)
+      INSERT INTO local_dns_records (instance_id, instance_uuid, instance_index, instance_group, az, network, deployment, ip, agent_id, domain, links)
       SELECT w.* FROM wanted w WHERE NOT EXISTS (SELECT FROM local_dns_records r WHERE NOT r.tombstone AND ${sameRecord}) ORDER BY w.instance_id, w.network
       RETURNING 1
     )
@@ -45,15 +49,20 @@ export async function recordChanges(tx: Tx, { domain, blobId, isOwn }: Reconcili
   else if (gone > 0) await insertTombstone(tx);
   const newest = await findNewest(tx);
   const [{ last } = { last: null }] = (await tx.execute<{ last: number | null }>(sql`SELECT max(id) AS last FROM local_dns_records`)).rows;
-  const changed = last !== null && last > (newest?.recordsId ?? 0);
+  const aliasesId = await findAliasesVersion(tx);
+  const changed = (last !== null && last > (newest?.recordsId ?? 0)) || aliasesId > (newest?.aliasesId ?? 0);
   const abandoned = newest !== undefined && !newest.stored && !isOwn(newest.blobId);
   if (!changed && !abandoned) return newest;
-  const [made] = await tx.insert(localDnsBlobs).values({ recordsId: last ?? newest?.recordsId ?? 0, blobstoreId: blobId }).returning({ version: localDnsBlobs.id });
+  const [made] = await tx.insert(localDnsBlobs).values({ recordsId: last ?? newest?.recordsId ?? 0, aliasesId, blobstoreId: blobId }).returning({ version: localDnsBlobs.id });
   return made && { version: made.version, blobId, digest: '', stored: false };
 }
 
 const sameRecord = sql`w.instance_uuid = r.instance_uuid AND w.network = r.network AND w.ip = r.ip AND w.agent_id = r.agent_id AND w.domain = r.domain AND w.deployment = r.deployment
-  AND w.instance_group = r.instance_group AND w.instance_index = r.instance_index AND w.az IS NOT DISTINCT FROM r.az`;
+  AND w.instance_group = r.instance_group AND w.instance_index = r.instance_index AND w.az IS NOT DISTINCT FROM r.az AND w.links = r.links`;
+
+const isBetweenVms = sql`EXISTS (
+  SELECT FROM ip_addresses a WHERE a.instance_id = r.instance_id AND a.network_name = r.network AND split_part(a.address, '/', 1) = r.ip
+    AND NOT EXISTS (SELECT FROM vms v WHERE v.instance_id = r.instance_id AND v.active AND v.cid IS NOT NULL))`;
 
 /** Versions are compared by the highest record: a mere deletion needs a record too. */
 async function insertTombstone(tx: Tx): Promise<void> {
@@ -69,6 +78,7 @@ async function encodeNewNames(tx: Tx): Promise<void> {
       SELECT DISTINCT 'az' AS kind, az AS name, '' AS deployment FROM local_dns_records WHERE az IS NOT NULL
       UNION SELECT DISTINCT 'network', network, '' FROM local_dns_records WHERE NOT tombstone
       UNION SELECT DISTINCT 'group', instance_group, deployment FROM local_dns_records WHERE NOT tombstone
+      UNION SELECT DISTINCT 'link', unnest(links), deployment FROM local_dns_records
     ) used
     WHERE NOT EXISTS (SELECT FROM local_dns_encoded_names e WHERE e.kind = used.kind AND e.name = used.name AND e.deployment = used.deployment)
     ORDER BY kind, deployment, name
@@ -77,8 +87,8 @@ async function encodeNewNames(tx: Tx): Promise<void> {
 
 const blobColumns = { version: localDnsBlobs.id, blobId: localDnsBlobs.blobstoreId, digest: localDnsBlobs.digest, stored: localDnsBlobs.stored };
 
-async function findNewest(db: Db): Promise<(DnsBlob & { recordsId: number }) | undefined> {
-  const [row] = await db.select({ ...blobColumns, recordsId: localDnsBlobs.recordsId }).from(localDnsBlobs).orderBy(desc(localDnsBlobs.id)).limit(1);
+async function findNewest(db: Db): Promise<(DnsBlob & { recordsId: number; aliasesId: number }) | undefined> {
+  const [row] = await db.select({ ...blobColumns, recordsId: localDnsBlobs.recordsId, aliasesId: localDnsBlobs.aliasesId }).from(localDnsBlobs).orderBy(desc(localDnsBlobs.id)).limit(1);
   return row;
 }
 
@@ -96,7 +106,7 @@ export async function markStored(tx: Tx, version: number, digest: string): Promi
 /** All records as the newest version has them, by instance and network. */
 export async function listRecords(db: Db): Promise<DnsRecord[]> {
   const { rows } = await db.execute<DnsRecord & Record<string, unknown>>(sql`
-    SELECT instance_id AS "instanceId", instance_uuid AS "instanceUuid", instance_index AS "instanceIndex", instance_group AS "group", az, network, deployment, ip, agent_id AS "agentId", domain
+    SELECT instance_id AS "instanceId", instance_uuid AS "instanceUuid", instance_index AS "instanceIndex", instance_group AS "group", az, network, deployment, ip, agent_id AS "agentId", domain, links
     FROM local_dns_records WHERE NOT tombstone ORDER BY instance_id, network, id`);
   return rows;
 }
@@ -113,7 +123,7 @@ export async function readNameIds(db: Db): Promise<NameIds> {
   return {
     az: (name) => idOf('az', name, ''),
     network: (name) => idOf('network', name, ''),
-    groups: ({ group, deployment }) => [idOf('group', group, deployment)],
+    groups: ({ group, deployment, links }) => [idOf('group', group, deployment), ...links.map((link) => idOf('link', link, deployment))],
   };
 }
 

@@ -1,6 +1,7 @@
 import type { CloudConfig } from '../configs/cloud-config';
 import type { Hash } from '../core/yaml';
 import { dnsNamesOf, instanceAddress, namingOf, type Naming } from './addresses';
+import { dnsIdentity, plannedAliases } from './dns';
 import { decideChanges, desiredState, requestedState } from './changes';
 import { diskChanges } from './disks';
 import { resolve } from './instance-groups';
@@ -31,7 +32,7 @@ function plan({ placed, groups }: Networked): Plan {
   const { useShortDnsAddresses, useLinkDnsNames } = resolved.manifest.features;
   return {
     links,
-    dns: { names: dnsNamesOf(resolved), short: useShortDnsAddresses === true || useLinkDnsNames === true },
+    dns: { names: dnsNamesOf(resolved), short: useShortDnsAddresses === true || useLinkDnsNames === true, aliases: plannedAliases(links.providers) },
     deployment: state.deployment.name,
     firstDeploy: state.deployment.manifest === null,
     dryRun: request.dryRun ?? false,
@@ -83,7 +84,7 @@ function planInstance(group: ResolvedGroup, instance: NetworkedInstance, resolve
   const requested = requestOf(group, existing, request);
   const undecided = {
     uuid, id: existing?.id ?? state.newInstanceIds.get(uuid), group: group.name, index, az, bootstrap, isNew: existing === undefined, existing, desiredState: desiredState(existing, requested),
-    networks, ...addressesOf(group.name, instance, resolved.naming), reservations, cloudProperties: cloudPropertiesOf(group, az, resolved.cloudConfig), env: group.env, stemcell: group.stemcell,
+    networks, dns: dnsIdentity({ group: group.name, az }, resolved.links.providers), ...addressesOf(group.name, instance, resolved.naming), reservations, cloudProperties: cloudPropertiesOf(group, az, resolved.cloudConfig), env: group.env, stemcell: group.stemcell,
     vmType: group.vmType, jobs: group.jobs, packages: group.packages, update: group.update, lifecycle: group.lifecycle,
     tags: { ...resolved.tags, ...group.tags }, disks: group.disks, diskChanges: diskChanges(existing?.persistentDisks ?? [], group.disks, request.recreatePersistentDisks ?? false), skipDrain: skipsDrain(group.name, request),
   };

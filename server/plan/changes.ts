@@ -3,6 +3,7 @@ import { code, DirectorError } from '../core/errors';
 import type { FullSpec, InstanceState, JobSpec, NetworkSettings, PackageSpec } from '../instances/instance';
 import { differingPaths, sameValue } from '../core/compare';
 import { diskReasons } from './disks';
+import { dnsReasons } from './dns';
 import { jobSpec } from './specs';
 import { changeKinds, type Change, type ChangeKind, type CompiledBuild, type CompleteInstancePlan, type InstancePlan, type Plan, type RecordedInstance, type RecordedState, type RenderedHashes, type RenderedInstancePlan, type RequestedState, type RequirementKey } from './types';
 
@@ -41,6 +42,7 @@ export function decideChanges(instance: Undecided, wishes: Wishes): InstancePlan
     persistent_disk: diskReasons(instance.diskChanges),
     job: job(instance),
     state: stateReasons(instance),
+    dns: wishes.state.director.localDns ? dns(instance) : [],
     ...configs(instance, wishes.state.director),
     tags: tags(instance, wishes),
   };
@@ -196,6 +198,10 @@ function stateReasons({ existing, desiredState }: Undecided): string[] {
   if (desiredState === 'stopped' && agent === 'running') return ['it runs and is to be stopped'];
   if (desiredState === 'started' && agent !== 'running') return [existing.vm ? `it is to run and its agent says '${agent}'` : 'it is to run and has no VM'];
   return [];
+}
+
+function dns({ existing, dns: wanted }: Undecided): string[] {
+  return existing ? dnsReasons(existing.dns ?? { group: existing.group, az: existing.az, links: [] }, wanted) : [];
 }
 
 function configs({ existing }: Undecided, director: RecordedState['director']): Partial<Record<ChangeKind, string[]>> {

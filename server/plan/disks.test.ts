@@ -56,7 +56,7 @@ describe('a redeploy', () => {
     ['persistent_disk: 1024', {}, { persistent_disk: ['persistent disk 512 MB → 1024 MB'] }],
     ['persistent_disk_type: fast', {}, { persistent_disk: ['persistent disk 512 MB → 1024 MB', 'persistent disk: cloud property type'] }],
     ['persistent_disk: 0', {}, { persistent_disk: ['persistent disk of 512 MB is removed'] }],
-    ['persistent_disks: [{name: a, type: d1}]', {}, { persistent_disk: ["persistent disk 'a' of 1024 MB is added", 'persistent disk of 512 MB is removed'] }],
+    ['persistent_disks: [{name: a, type: d1}]', {}, { persistent_disk: ["persistent disk 'a' of 1024 MB is added", 'persistent disk of 512 MB is removed'], dns: ['DNS group of link a-disk is added'] }],
     ['persistent_disk: 512', { recreatePersistentDisks: true }, { recreate_persistent_disks: ['a recreation of persistent disks was asked for'], persistent_disk: ['persistent disk is recreated'] }],
   ] satisfies [string, DeployRequest, object][])('with %s %o', (disk, request, expected) => {
     expect(changesAfter(disk, request)).toEqual({ reasons: expected, recreates: false });

@@ -2,6 +2,7 @@ import { code, DirectorError } from '../core/errors';
 import { isHash, type Hash } from '../core/yaml';
 import type { ManifestGroup, ManifestJob } from '../deployments/manifest';
 import type { JobRecord } from '../releases/release';
+import { parseAliases } from './dns';
 
 /**
  * What the jobs of a deployment offer to others and want of them, as releases and manifest say; who gets what is decided in `links.ts`.
@@ -125,6 +126,7 @@ function providersOf(linked: LinkedJob, errors: string[]): LinkProvider[] {
 function problemOfProvider(wish: unknown, name: string, linked: LinkedJob): string | undefined {
   if (wish === 'nil') return undefined;
   if (!isHash(wish)) return `Provider '${name}' ${place(linked)} specified in the manifest should only be a hash or string 'nil'`;
+  if (parseAliases(wish.aliases) === undefined) return `The aliases of provider '${name}' ${place(linked)} must be a list of hashes with a 'domain' and texts`;
   return 'name' in wish || 'type' in wish ? nameOrType(name, linked) : undefined;
 }
 

@@ -1,11 +1,12 @@
 import type { Network } from '../configs/cloud-config';
-import type { DnsIds } from '../dns/names';
+import type { DnsIdentity, DnsIds } from '../dns/names';
 import type { ManagedSubnet } from '../configs/networks';
 import type { Hash } from '../core/yaml';
 import type { ExportedFrom, UpdateConfig } from '../deployments/manifest';
 import type { CompiledPackageRecord, JobRecord, PackageRecord, ReleaseVersionRecord } from '../releases/release';
 import type { DnsNames } from './addresses';
 import type { DiskChange, PlannedDisk, RecordedDisk } from './disks';
+import type { PlannedAlias } from './dns';
 import type { PlannedLinks, RecordedProvider } from './links';
 import type { FullSpec, InstanceState, NetworkSettings, PackageSpec } from '../instances/instance';
 
@@ -90,6 +91,8 @@ export interface RecordedInstance {
   updateCompleted: boolean;
   /** Of the last applied update, or what is known since the VM was made; null before the first VM. */
   spec: Partial<FullSpec> | null;
+  /** What DNS says of it beside its addresses, as of its last update; absent: what is recorded here, without links. */
+  dns?: DnsIdentity | undefined;
   /** What the VM was made with; null before the first VM. */
   cloudProperties: Hash | null;
   vm?: RecordedVm;
@@ -270,6 +273,8 @@ export interface InstancePlan {
   ip: string | null;
   /** `ip`, or the DNS name in the same network. */
   address: string | null;
+  /** What DNS is to say of it beside its addresses. */
+  dns: DnsIdentity;
   reservations: ReservationPlan;
   /** AZ ← vm_type ← vm_extensions. */
   cloudProperties: Hash;
@@ -384,7 +389,7 @@ export interface Plan<I extends InstancePlan = InstancePlan> {
   compilation: CompilationPlan;
   links: PlannedLinks;
   /** `short`: addresses may have ids in them. */
-  dns: { names: DnsNames; short: boolean };
+  dns: { names: DnsNames; short: boolean; aliases: readonly PlannedAlias[] };
   /** AZs of the cloud config, in its order. */
   azs: readonly { name: string; cloudProperties: Hash }[];
   initialDeployAzUpdateStrategy: 'serial' | 'parallel';

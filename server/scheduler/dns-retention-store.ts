@@ -1,6 +1,6 @@
-import { and, eq, lt, sql, type SQL } from 'drizzle-orm';
+import { and, eq, isNull, lt, sql, type SQL } from 'drizzle-orm';
 import type { Db, Tx } from '../../db/client';
-import { localDnsBlobs, localDnsRecords } from '../../db/schema/dns';
+import { localDnsAliases, localDnsBlobs, localDnsRecords } from '../../db/schema/dns';
 import type { DnsBlobsCleanupParams } from './payloads';
 
 /** Versions of the DNS records that nobody needs any more: old ones beyond the newest few. The one that agents are told stays, even when every newer one waits for its blob. */
@@ -29,14 +29,20 @@ export async function deleteDnsBlobRecord(tx: Tx, version: number): Promise<void
 }
 
 export async function hasTombstones(db: Db): Promise<boolean> {
-  return (await db.select({ one: sql`1` }).from(localDnsRecords).where(eq(localDnsRecords.tombstone, true)).limit(2)).length > 1;
+  const [{ records, aliases } = { records: 0, aliases: 0 }] = (await db.execute<{ records: number; aliases: number }>(sql`
+    SELECT (SELECT count(*)::int FROM (SELECT FROM local_dns_records WHERE tombstone LIMIT 2) r) AS records, (SELECT count(*)::int FROM (SELECT FROM local_dns_aliases WHERE deployment_id IS NULL LIMIT 2) a) AS aliases`)).rows;
+  return records > 1 || aliases > 1;
 }
 
-/** Deletes tombstones, but never the newest record: its id is what versions are compared by. Returns how many. */
+/** Deletes tombstones of records and aliases, but never the newest of either: its id is what versions are compared by. Returns how many. */
 export async function deleteTombstones(tx: Tx): Promise<number> {
-  const gone = await tx
+  const records = await tx
     .delete(localDnsRecords)
     .where(and(eq(localDnsRecords.tombstone, true), lt(localDnsRecords.id, sql`(SELECT max(id) FROM local_dns_records)`)))
     .returning({ id: localDnsRecords.id });
-  return gone.length;
+  const aliases = await tx
+    .delete(localDnsAliases)
+    .where(and(isNull(localDnsAliases.deploymentId), lt(localDnsAliases.id, sql`(SELECT max(id) FROM local_dns_aliases)`)))
+    .returning({ id: localDnsAliases.id });
+  return records.length + aliases.length;
 }

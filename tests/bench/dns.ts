@@ -82,7 +82,7 @@ async function startPublisher({ bench, nats, ends }: { bench: Bench; nats: TestN
   const notifications = new Notifications(connections, silentLog);
   notifications.start();
   const blobstore = await openLocalBlobstore(join(bench.folder, 'blobs'));
-  const publisher = createDnsPublisher({ db: connections.db, blobstore, agents, bus, notifications, settings: { domain: 'bosh', fanOut: 500 } });
+  const publisher = createDnsPublisher({ db: connections.db, blobstore, agents, bus, notifications, settings: { domain: 'bosh', includeIndex: false, fanOut: 500 } });
   const node = await startTestNode({ store: { url: bench.databaseUrl, connections, blobstore, close: async () => undefined }, name: 'bench', perform: async () => '', components: [publisher] });
   ends.push(async () => {
     await node.stop();

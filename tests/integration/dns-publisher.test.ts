@@ -8,6 +8,7 @@ import { sleep } from '../../server/core/clock';
 import { matchesDigest } from '../../server/core/digest';
 import { silentLog } from '../../server/core/log';
 import { createDnsPublisher } from '../../server/dns/publisher';
+import { findDnsAnswer, hasPublisher, readDnsRequests, requestDns } from '../../server/dns/request-store';
 import { listDnsState } from '../../server/dns/store';
 import { AgentSwarm, type SwarmAgent } from '../../server/local/simulator/swarm';
 import { Bus } from '../../server/nats/connection';
@@ -25,7 +26,7 @@ beforeAll(async () => {
 afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
   await store.connections.db.execute(sql`TRUNCATE local_dns_records, local_dns_encoded_names, local_dns_blobs, agent_dns_versions, leases, lease_history, director_nodes`);
-  await store.connections.db.execute(sql`DELETE FROM vms; DELETE FROM instances; DELETE FROM deployments`);
+  await store.connections.db.execute(sql`DELETE FROM ip_addresses; DELETE FROM vms; DELETE FROM instances; DELETE FROM deployments`);
 });
 afterAll(async () => {
   await nats?.stop();
@@ -49,7 +50,7 @@ async function startPublisher(options: PublisherOptions = {}) {
   notifications.start();
   const canSend = options.canSend ?? (() => bus.isConnected());
   const publisher = createDnsPublisher({
-    db: store.connections.db, blobstore: { ...store.blobstore, ...options.blobstore }, agents, bus: { isConnected: canSend }, notifications, settings: { domain: 'bosh', fanOut: options.fanOut ?? 100 },
+    db: store.connections.db, blobstore: { ...store.blobstore, ...options.blobstore }, agents, bus: { isConnected: canSend }, notifications, settings: { domain: 'bosh', includeIndex: false, fanOut: options.fanOut ?? 100 },
   });
   const node = await startTestNode({ store, name: options.name ?? 'A', perform: async () => '', components: [publisher] });
   let ended = false;
@@ -167,6 +168,27 @@ test('nothing new makes no version, whatever else changes in the fleet', async (
   await store.connections.pool.query(`UPDATE instances SET state = 'stopped'`);
   await sleep(1_500);
   expect(await versions()).toHaveLength(1);
+});
+
+test('an instance between two VMs keeps its record for as long as the address is its own', async () => {
+  const { pool } = store.connections;
+  const [first] = await insertFleet(pool, { deployment: 'dep', count: 1 });
+  const swarm = await startSwarm(first ? [first] : []);
+  await pool.query(`INSERT INTO ip_addresses (address, network_name, static, instance_id) SELECT (v.networks->'default'->>'ip') || '/32', 'default', false, v.instance_id FROM vms v`);
+  await startPublisher();
+  await allTold();
+  const { version, records } = await readBlob();
+  await deleteVms(pool, first ? [first] : []);
+  await sleep(1_500);
+  expect(await readBlob()).toMatchObject({ version, records });
+  const agentId = randomUUID();
+  await swarm.add([{ id: agentId, deployment: 'dep', job: 'group-0', index: 0, instanceId: first?.instanceId ?? '' }]);
+  await pool.query(
+    `INSERT INTO vms (instance_id, agent_id, cid, state, active, networks) SELECT id, $1, 'new', 'created', true, jsonb_build_object('default', jsonb_build_object('ip', (SELECT split_part(address, '/', 1) FROM ip_addresses))) FROM instances`, [agentId]);
+  await expect.poll(async () => (await readBlob()).record_infos[0]?.[11], { timeout: 5_000 }).toBe(agentId);
+  expect((await readBlob()).records).toEqual(records);
+  await pool.query('DELETE FROM ip_addresses; DELETE FROM vms');
+  await expect.poll(async () => (await readBlob()).records, { timeout: 5_000 }).toEqual([]);
 });
 
 test('a name keeps its id for ever', async () => {
@@ -314,4 +336,36 @@ test('a holder that was paused says nothing old when it wakes', async () => {
   await sleep(500);
   expect(heard).toHaveLength(count);
   await a.kill();
+});
+
+const ask = (broadcast: boolean) => store.connections.db.transaction((tx) => requestDns(tx, { broadcast }));
+
+test('many requests have one answer; what was asked of a publisher that died is answered by the next one', async () => {
+  const fleet = await insertFleet(store.connections.pool, { deployment: 'dep', count: 2 });
+  const heard: { agentId: string; version: number; at: number }[] = [];
+  await startSwarm(fleet, heard);
+  expect(await hasPublisher(store.connections.db)).toBe(false);
+  const a = await startPublisher({ name: 'A' });
+  await allTold();
+  expect(await hasPublisher(store.connections.db)).toBe(true);
+  const asked = await Promise.all([ask(false), ask(true), ask(true)]);
+  const last = Math.max(...asked);
+  await expect.poll(() => findDnsAnswer(store.connections.db, last), { timeout: 5_000 }).toBe((await readBlob()).version);
+  await expect.poll(async () => (await readDnsRequests(store.connections.db)).broadcastDone, { timeout: 5_000 }).toBeGreaterThanOrEqual(2);
+  // Once for the version itself, once more for both broadcasts.
+  expect(heard).toHaveLength(4);
+  expect(await versions()).toHaveLength(1);
+  await a.kill();
+  const late = await ask(true);
+  expect(await findDnsAnswer(store.connections.db, late)).toBeUndefined();
+  await startPublisher({ name: 'B' });
+  await expect.poll(() => findDnsAnswer(store.connections.db, late), { timeout: 10_000 }).toBe((await readBlob()).version);
+  await expect.poll(() => heard.length, { timeout: 5_000 }).toBe(6);
+});
+
+test('a request is answered also when there is nothing to tell', async () => {
+  await startPublisher();
+  const asked = await ask(true);
+  await expect.poll(() => findDnsAnswer(store.connections.db, asked), { timeout: 5_000 }).toBeNull();
+  await expect.poll(async () => { const { broadcastDone, broadcastRequested } = await readDnsRequests(store.connections.db); return broadcastDone === broadcastRequested; }, { timeout: 5_000 }).toBe(true);
 });

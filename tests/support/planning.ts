@@ -153,7 +153,7 @@ export function applied(plan: Plan<CompleteInstancePlan>, state: RecordedState, 
       return {
         id, uuid: instance.uuid, group: group.name, index: instance.index, az: instance.az, state: instance.desiredState, bootstrap: instance.bootstrap, ignore: false, updateCompleted: true,
         spec: JSON.parse(JSON.stringify(fullSpec(instance, plan, { blobstore_id: 'archive', sha1: 'sha' }))) as RecordedInstance['spec'],
-        cloudProperties: instance.cloudProperties, ...(vm ? { vm } : {}),
+        dns: instance.dns, cloudProperties: instance.cloudProperties, ...(vm ? { vm } : {}),
         reservations: [...instance.reservations.keep, ...instance.reservations.make].map((reservation) => ({ ...reservation, vmId: vm?.id })),
         agentState: { jobState: instance.desiredState === 'started' ? 'running' : 'stopped', networks: { ...instance.networks } },
         persistentDisks: instance.disks.map(({ name, size, cloudProperties }, i) => ({ id: id * 100 + i, cid: `disk-${id}-${name}`, name, size, cloudProperties, active: true, fresh: false })),
