@@ -141,6 +141,7 @@ export async function createDirector(config: Config, log: Log, root: string): Pr
       connections, notifications, blobstore, log, node, identity, director: facts, fleet: listener.fleet, onException: metrics.onException,
       monitor: { resurrector: config.health_monitor.resurrector.enabled, plugins: config.health_monitor.plugins.map((plugin) => ({ id: pluginKey(plugin), name: plugin.name })) },
       bus: { urls: config.nats.agent_urls ?? config.nats.urls, caSha1 },
+      preview: deploys,
       natsStatus: () => ({ servers: config.nats.urls.map((url) => ({ url, connected: bus.status().server === url.replace('nats://', '') })) }),
       agentState: async (agentId, timeoutMs) => {
         const state = await agents.agentFor({ id: agentId, name: agentId }, callerWithoutTask(AbortSignal.timeout(timeoutMs))).getState({ timeoutMs });

@@ -2,14 +2,12 @@ import { z } from 'zod';
 import { requireAccess } from '../auth/permissions';
 import { parseConfigContent } from '../configs/parse';
 import { normalizeConfigContent } from '../configs/normalize-content';
-import { findCurrentConfig, listApplicable, listConfigsById, type StoredConfig } from '../configs/store';
+import { findCurrentConfig, type StoredConfig } from '../configs/store';
 import { DirectorError, code, describeError, isDirectorError } from '../core/errors';
 import { YamlError, isHash, parseManifestYaml, parseYaml, type Hash } from '../core/yaml';
-import type { Catalogue } from '../deployments/artifacts';
-import { diffDeployment, diffDocuments, type DeploymentDocuments } from '../deployments/diff';
-import { findDeployment, findManifest, listUsedConfigs, type Deployment } from '../deployments/store';
-import { listReleases } from '../releases/catalogue-store';
-import { loadStemcells } from '../stemcells/store';
+import { diffDocuments } from '../deployments/diff';
+import { diffUploaded } from '../deployments/diff-uploaded';
+import { findDeployment } from '../deployments/store';
 import { accessTo, badRequest, getConfig } from './configs';
 import type { ApiDeps } from './deps';
 import { json, type Reply } from './reply';
@@ -29,54 +27,12 @@ export async function diffManifest(deps: ApiDeps, request: ApiRequest): Promise<
   requireAccess(request.principal, deployment ? { permission: 'dep:admin', directorUuid, teams: deployment.teams } : { permission: 'create_deployment', directorUuid });
   const uploaded = await request.body.text();
   return reportingFailure('Unable to diff manifest', 200, async () => {
-    const teams = deployment?.teams ?? [];
-    const cloud = await listApplicable(deps.db, 'cloud', teams);
-    const runtime = await listApplicable(deps.db, 'runtime', teams);
-    const before = deployment && (await documentsOf(deps, deployment));
-    const diff = diffDeployment({
-      ...(before ? { before } : {}),
-      after: { manifest: { ...parseManifestYaml(uploaded), name }, cloudConfigs: cloud.map(documentOf), runtimeConfigs: runtime.map(documentOf) },
-      teams,
-      catalogue: await catalogueOf(deps),
-      redact: request.query.get('redact') !== 'false',
-    });
-    return { context: { cloud_config_ids: cloud.map((config) => config.id), runtime_config_ids: runtime.map((config) => config.id) }, diff };
+    const { diff, configIds } = await diffUploaded(deps.db, { name, text: uploaded, deployment, redact: request.query.get('redact') !== 'false' });
+    return { context: { cloud_config_ids: configIds.cloud, runtime_config_ids: configIds.runtime }, diff };
   });
 }
 
 const documentOf = (config: Pick<StoredConfig, 'content'>): Hash => parseConfigContent(config.content);
-
-/** What is deployed now; undefined before the first successful deploy. */
-async function documentsOf(deps: ApiDeps, deployment: Deployment): Promise<DeploymentDocuments | undefined> {
-  const recorded = await findManifest(deps.db, deployment.id);
-  if (recorded.text === undefined) return undefined;
-  const used = await listUsedConfigs(deps.db, [deployment.name]);
-  const configs = await listConfigsById(deps.db, used.map((config) => config.configId));
-  const documents = (type: string) => configs.filter((config) => config.type === type).map(documentOf);
-  return { manifest: withRecordedVersions(parseManifestYaml(recorded.text), recorded.resolved ?? {}), cloudConfigs: documents('cloud'), runtimeConfigs: documents('runtime') };
-}
-
-/** The manifest as uploaded, but where it says `latest`, the version that was deployed. The recorded form has lost the order of keys. */
-function withRecordedVersions(manifest: Hash, recorded: Hash): Hash {
-  return { ...manifest, ...versionsFrom('releases', 'name', manifest, recorded), ...versionsFrom('stemcells', 'alias', manifest, recorded) };
-}
-
-function versionsFrom(list: string, key: string, manifest: Hash, recorded: Hash): Hash {
-  const entries = manifest[list];
-  const known = recorded[list];
-  if (!Array.isArray(entries) || !Array.isArray(known)) return {};
-  return {
-    [list]: entries.map((entry: unknown) => {
-      const match = isHash(entry) ? known.filter(isHash).find((candidate) => candidate[key] === entry[key]) : undefined;
-      return isHash(entry) && match && entry.version !== undefined ? { ...entry, version: match.version } : entry;
-    }),
-  };
-}
-
-async function catalogueOf(deps: ApiDeps): Promise<Catalogue> {
-  const releases = await listReleases(deps.db);
-  return { releases: releases.flatMap((release) => release.versions.map(({ version }) => ({ name: release.name, version }))), stemcells: await loadStemcells(deps.db) };
-}
 
 /** Answers with the value, or with an empty diff and what went wrong. */
 async function reportingFailure(prefix: string, status: 200 | 400, work: () => Promise<Record<string, unknown>>): Promise<Reply> {

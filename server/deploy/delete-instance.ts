@@ -2,6 +2,7 @@ import { mapPool } from '../core/concurrency';
 import { orphanDisksOf } from '../disks/store';
 import type { Stage, TaskContext } from '../tasks/context';
 import { stopJobs, type StopIntent } from './agent-steps';
+import { recordedOperation } from './instance-event';
 import type { DeployDeps } from './ports';
 import { deleteInstanceRecord, listArchives, type InstanceRow, type VmRow } from './store';
 import { deleteOrAbandonVm, deleteVm } from './vm-steps';
@@ -27,7 +28,8 @@ export async function deleteInstances(ctx: TaskContext, deps: DeployDeps, stage:
   await mapPool(request.deletions, request.options.maxInFlight, async (deletion) => {
     await ctx.checkpoint();
     const { job, uuid, index } = deletion.instance;
-    await stage.run(`${job}/${uuid} (${index})`, () => deleteInstance(ctx, deps, deletion, request.options));
+    const operation = { instance: { group: job, uuid }, deployment: ctx.deployment, action: 'delete', context: {}, begin: async () => undefined };
+    await stage.run(`${job}/${uuid} (${index})`, () => recordedOperation(ctx, operation, () => deleteInstance(ctx, deps, deletion, request.options)));
   });
 }
 

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { code, DirectorError } from '../core/errors';
-import { parseYaml, type Hash } from '../core/yaml';
-import { buildPlan } from '../plan/build-plan';
+import { parseYaml } from '../core/yaml';
 import { withCompiled, withRendered } from '../plan/changes';
 import type { CompleteInstancePlan, DeployRequest, InstancePlan, Plan } from '../plan/types';
 import type { TaskContext } from '../tasks/context';
@@ -14,7 +13,8 @@ import { planWithDnsIds } from './dns-ids';
 import { asHash, loadPlanInput } from './load';
 import type { DeployDeps } from './ports';
 import { runPostDeploy } from './post-deploy';
-import { JobSourceCache, renderAgain, renderPlan, type RenderedInstance } from './render-plan';
+import { completePreview, countsOf, planDeploy, type PlanOrder } from './preview';
+import { JobSourceCache, renderAgain, renderPlan, type RenderCaller, type RenderedInstance } from './render-plan';
 import { findDeployment, recordSuccess, releaseUnusedAddresses, type DeploymentRow } from './store';
 import { hasChanges, updateGroups } from './update-groups';
 import { resolveUnfinishedVms } from './vm-steps';
@@ -53,8 +53,8 @@ async function carryOut(ctx: TaskContext, deps: DeployDeps, order: DeployOrder):
   const deployment = await findDeployment(deps.db, order.deployment);
   if (!deployment) throw new DirectorError(code.deploymentNotFound, `Deployment '${order.deployment}' doesn't exist`);
   const manifest = asHash(parseYaml(order.manifestText), 'manifest');
+  if (order.request.dryRun) return dryRun(ctx, deps, { ...order, deployment, manifest });
   const prepared = await prepare(ctx, deps, { ...order, deployment, manifest });
-  if (order.request.dryRun) return;
   const builds = await compilePackages(ctx, deps, prepared.plan, deployment.id);
   const plan = withCompiled(withRendered(prepared.plan, new Map([...prepared.rendered].map(([uuid, one]) => [uuid, one.hashes]))), builds);
   // A later attempt sees no change where this one has converged everything, and must still run the scripts.
@@ -62,6 +62,19 @@ async function carryOut(ctx: TaskContext, deps: DeployDeps, order: DeployOrder):
   await updateGroups(ctx, deps, { plan, deploymentId: deployment.id, rendered: prepared.rendered, renderAgain: prepared.renderAgain, instanceIds: prepared.instanceIds });
   await record(ctx, order, deployment, plan);
   if (ctx.remembered(changedKey) === true) await runPostDeploy(ctx, deps, deployment);
+}
+
+/** Plans and renders as a deploy would, and does nothing; what would have been done is told in the debug stream. */
+async function dryRun(ctx: TaskContext, deps: DeployDeps, order: PlanOrder): Promise<void> {
+  const stage = ctx.stages.stage('Preparing deployment', 1);
+  const plan = await stage.run('Preparing deployment', () => planDeploy(ctx, deps, order));
+  for (const warning of plan.warnings) await ctx.stages.warning(warning);
+  const preview = await stage.run('Rendering templates', () => completePreview(rendererOf(ctx), deps, plan));
+  ctx.log.info(`A deploy would do this: ${Object.entries(countsOf(preview)).map(([action, count]) => `${action} ${count}`).join(', ')}`);
+}
+
+function rendererOf(ctx: TaskContext): RenderCaller {
+  return { scope: `task-${ctx.taskId}-${ctx.epoch}`, signal: ctx.signal, checkpoint: () => ctx.checkpoint() };
 }
 
 const changedKey = 'deploy/changed';
@@ -76,35 +89,28 @@ interface Prepared {
 /** How often planning starts anew because another deploy took an address. */
 const maxPlans = 10;
 
-async function prepare(ctx: TaskContext, deps: DeployDeps, order: DeployOrderFor): Promise<Prepared> {
+async function prepare(ctx: TaskContext, deps: DeployDeps, order: PlanOrder): Promise<Prepared> {
   const stage = ctx.stages.stage('Preparing deployment', 1);
-  const dryRun = order.request.dryRun === true;
   try {
     const { plan, instanceIds } = await stage.run('Preparing deployment', async () => {
-      if (!dryRun) {
-        await noteLostDisks(ctx, deps);
-        await resolveUnfinishedVms(ctx, deps, order.deployment.id);
-      }
+      await noteLostDisks(ctx, deps);
+      await resolveUnfinishedVms(ctx, deps, order.deployment.id);
       return planAndBind(ctx, deps, order);
     });
     const sources = new JobSourceCache(deps);
-    const rendered = await stage.run('Rendering templates', () => renderPlan(ctx, deps, plan, sources));
-    return { plan, rendered, renderAgain: (instance) => renderAgain(ctx, deps, { plan, sources }, instance), instanceIds };
+    const rendered = await stage.run('Rendering templates', () => renderPlan(rendererOf(ctx), deps, plan, sources));
+    return { plan, rendered, renderAgain: (instance) => renderAgain(rendererOf(ctx), deps, { plan, sources }, instance), instanceIds };
   } catch (error) {
-    if (!dryRun && !isInterruption(error)) await ctx.uncancellable().write((tx) => releaseUnusedAddresses(tx, order.deployment.id)).catch(() => undefined);
+    if (!isInterruption(error)) await ctx.uncancellable().write((tx) => releaseUnusedAddresses(tx, order.deployment.id)).catch(() => undefined);
     throw error;
   }
 }
 
-type DeployOrderFor = Omit<DeployOrder, 'deployment'> & { deployment: DeploymentRow; manifest: Hash };
-
-async function planAndBind(ctx: TaskContext, deps: DeployDeps, order: DeployOrderFor): Promise<{ plan: Plan; instanceIds: Map<string, number> }> {
+async function planAndBind(ctx: TaskContext, deps: DeployDeps, order: PlanOrder): Promise<{ plan: Plan; instanceIds: Map<string, number> }> {
   for (let attempt = 1; ; attempt++) {
     await ctx.checkpoint();
-    const input = await loadPlanInput(ctx, deps, { ...order, newUuid: randomUUID });
-    const plan = order.request.dryRun ? buildPlan(input) : await planWithDnsIds(ctx, input);
+    const plan = await planWithDnsIds(ctx, await loadPlanInput(ctx, deps, { ...order, taskId: ctx.taskId, newUuid: randomUUID }));
     for (const warning of attempt === 1 ? plan.warnings : []) await ctx.stages.warning(warning);
-    if (order.request.dryRun) return { plan, instanceIds: new Map() };
     try {
       return { plan, instanceIds: await bindPlan(ctx, plan, order.deployment.id) };
     } catch (error) {

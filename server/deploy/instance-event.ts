@@ -8,7 +8,7 @@ import { isInterruption } from '../tasks/interruption';
 /** An operation on one instance as the audit trail tells of it. */
 export interface InstanceOperation {
   instance: { group: string; uuid: string };
-  deployment: string;
+  deployment: string | undefined;
   /** `create`, `update`, `recreate`, … */
   action: string;
   /** Of the start event. */

@@ -7,7 +7,7 @@ import { instanceLabel, type NetworkSettings } from '../instances/instance';
 import type { AgentState, DeployRequest, PlanInput, RecordedInstance, RecordedState } from '../plan/types';
 import { listCompiledPackages, loadReleases } from '../releases/store';
 import { loadStemcells } from '../stemcells/store';
-import type { TaskContext } from '../tasks/context';
+import type { AgentCaller } from '../agents/agent';
 import type { DeployDeps } from './ports';
 import { listRecordedInstances, listTakenAddresses, readConfigs, type DeploymentRow, type RecordedInstance as StoredInstance } from './store';
 
@@ -17,25 +17,37 @@ export interface LoadRequest {
   configIds: { cloud: readonly number[]; runtime: readonly number[] };
   request: DeployRequest;
   newUuid: () => string;
+  /** The task that asks: what it has made itself is known as fresh. */
+  taskId?: number;
+  /** How long an agent has for its answer, ms; default: as long as any request. */
+  agentTimeoutMs?: number;
+  /** Without `fix`, an agent that gives no answer fails the planning, or is only noted (`AgentState.silent`): for plans that nobody carries out. */
+  silence?: 'fail' | 'note';
 }
 
+/** What of the outside world planning asks. */
+export type LoadDeps = Pick<DeployDeps, 'db' | 'agents' | 'settings'>;
+
+/** Agents asked at a time. */
+const agentsAtOnce = 256;
+
 /** Reads everything that planning needs, with the agents' present states. A fixed number of queries, whatever the deployment's size. */
-export async function loadPlanInput(ctx: TaskContext, deps: DeployDeps, load: LoadRequest): Promise<PlanInput> {
+export async function loadPlanInput(caller: AgentCaller, deps: LoadDeps, load: LoadRequest): Promise<PlanInput> {
   const configs = await readConfigs(deps.db, [...load.configIds.cloud, ...load.configIds.runtime]);
   const documents = (type: string) => configs.filter((config) => config.type === type).map((config) => asHash(parseYaml(config.content), `${type} config '${config.name}'`));
   const runtimeConfigs = documents('runtime');
   return {
     manifest: load.manifest, cloudConfigs: documents('cloud'), runtimeConfigs,
-    state: await loadState(ctx, deps, load, runtimeConfigs), request: load.request, newUuid: load.newUuid,
+    state: await loadState(caller, deps, load, runtimeConfigs), request: load.request, newUuid: load.newUuid,
   };
 }
 
-async function loadState(ctx: TaskContext, deps: DeployDeps, load: LoadRequest, runtimeConfigs: readonly Hash[]): Promise<RecordedState> {
+async function loadState(caller: AgentCaller, deps: LoadDeps, load: LoadRequest, runtimeConfigs: readonly Hash[]): Promise<RecordedState> {
   const { ownAddresses, uuid: _uuid, ...facts } = deps.settings.director;
   const stored = (await listRecordedInstances(deps.db, load.deployment.id)).filter(({ instance }) => !instance.compilation);
   const releases = await loadReleases(deps.db, [...new Set([load.manifest, ...runtimeConfigs].flatMap(releaseNames))]);
   const groups = groupNames(load.manifest);
-  const instances = await mapPool(stored, 32, async (one) => toRecorded(ctx, one, groups.has(one.instance.job) ? await agentState(ctx, deps, one, load.request.fix === true) : undefined));
+  const instances = await mapPool(stored, agentsAtOnce, async (one) => toRecorded(load.taskId, one, groups.has(one.instance.job) ? await agentState(caller, deps, one, load) : undefined));
   return {
     director: { ...facts, ownAddresses: await ownAddresses() },
     deployment: { name: load.deployment.name, manifest: load.deployment.manifest, tags: load.deployment.tags, teams: load.deployment.teams },
@@ -44,27 +56,28 @@ async function loadState(ctx: TaskContext, deps: DeployDeps, load: LoadRequest, 
     releases,
     stemcells: await loadStemcells(deps.db),
     compiledPackages: await listCompiledPackages(deps.db, releases.flatMap((release) => release.packages.map((pkg) => pkg.id))),
-    deployments: await listDeploymentNames(deps.db),
+    deployments: [...new Set([...(await listDeploymentNames(deps.db)), load.deployment.name])],
     linkProviders: await listSharedProviders(deps.db, load.deployment.id),
     dnsIds: await listDnsIds(deps.db, [load.deployment.name]),
     newInstanceIds: new Map(),
   };
 }
 
-async function agentState(ctx: TaskContext, deps: DeployDeps, { instance, vms }: StoredInstance, fix: boolean): Promise<AgentState | undefined> {
+async function agentState(caller: AgentCaller, deps: LoadDeps, { instance, vms }: StoredInstance, { request, agentTimeoutMs, silence }: LoadRequest): Promise<AgentState | undefined> {
   const vm = vms.find((candidate) => candidate.active);
   if (!vm || instance.ignore) return undefined;
   const agent = { id: vm.agentId, name: instanceLabel({ group: instance.job, uuid: instance.uuid, index: instance.index }) };
+  const timeoutMs = agentTimeoutMs ?? (request.fix ? 10_000 : undefined);
   try {
-    const { job_state: jobState, networks } = await deps.agents.agentFor(agent, ctx).getState(fix ? { timeoutMs: 10_000 } : {});
+    const { job_state: jobState, networks } = await deps.agents.agentFor(agent, caller).getState(timeoutMs === undefined ? {} : { timeoutMs });
     return { jobState, ...(networks ? { networks: networks as unknown as Record<string, NetworkSettings> } : {}) };
   } catch (error) {
-    if (!fix || ctx.signal.aborted) throw error;
-    return { jobState: 'unresponsive' };
+    if (caller.signal.aborted || !(request.fix || silence === 'note')) throw error;
+    return request.fix ? { jobState: 'unresponsive' } : { jobState: instance.state === 'started' ? 'running' : 'stopped', silent: true };
   }
 }
 
-function toRecorded(ctx: TaskContext, { instance, vms, addresses, disks }: StoredInstance, state: AgentState | undefined): RecordedInstance {
+function toRecorded(taskId: number | undefined, { instance, vms, addresses, disks }: StoredInstance, state: AgentState | undefined): RecordedInstance {
   const vm = vms.find((candidate) => candidate.active && candidate.cid !== null);
   return {
     id: instance.id, uuid: instance.uuid, group: instance.job, index: instance.index, az: instance.az, state: instance.state, bootstrap: instance.bootstrap,
@@ -80,7 +93,7 @@ function toRecorded(ctx: TaskContext, { instance, vms, addresses, disks }: Store
       : {}),
     reservations: addresses.map((row) => ({ address: row.address, network: row.networkName, static: row.static, ...(row.nicGroup === null ? {} : { nicGroup: row.nicGroup }), ...(row.vmId === null ? {} : { vmId: row.vmId }) })),
     ...(state ? { agentState: state } : {}),
-    persistentDisks: disks.map(({ id, cid, name, size, cloudProperties, active, taskId }) => ({ id, cid, name, size, cloudProperties, active, fresh: taskId === ctx.taskId })),
+    persistentDisks: disks.map(({ id, cid, name, size, cloudProperties, active, taskId: madeBy }) => ({ id, cid, name, size, cloudProperties, active, fresh: madeBy === taskId })),
   };
 }
 

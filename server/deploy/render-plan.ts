@@ -4,7 +4,6 @@ import { sha256Hex } from '../core/digest';
 import { templateSpec } from '../plan/specs';
 import type { BoundJob, InstancePlan, Plan, RenderedHashes } from '../plan/types';
 import { linkGroupName } from '../dns/names';
-import type { TaskContext } from '../tasks/context';
 import { deploymentRenderError, groupErrorText, RenderError } from '../templates/errors';
 import { configurationHash, templateHashes, withLinksFile, type ProvidedLink } from '../templates/instance';
 import { jobSources, readJobArchive } from '../templates/job-archive';
@@ -49,12 +48,23 @@ export class JobSourceCache {
   }
 }
 
+/** On whose behalf templates are rendered. */
+export interface RenderCaller {
+  /** Renderings of the same scope may run in one Ruby VM, one after another. */
+  scope: string;
+  signal: AbortSignal;
+  /** Rejects when there is no reason to go on. */
+  checkpoint(): Promise<void>;
+}
+
+export type RenderDeps = Pick<DeployDeps, 'db' | 'blobstore' | 'renderer'>;
+
 /**
  * Renders all instances of the plan. Every group is attempted, of a failing group only the first failing instance is reported,
  * of an instance all failing jobs: cloudfoundry/bosh src/bosh-director/lib/bosh/director/jobs/update_deployment.rb.
  * Nothing is rendered from inputs that are those of the instance's last templates.
  */
-export async function renderPlan(ctx: TaskContext, deps: DeployDeps, plan: Plan, sources: JobSourceCache): Promise<Map<string, RenderedInstance>> {
+export async function renderPlan(caller: RenderCaller, deps: RenderDeps, plan: Plan, sources: JobSourceCache): Promise<Map<string, RenderedInstance>> {
   const rendered = new Map<string, RenderedInstance>();
   const known = await listRenderInputs(deps.db, plan.groups.flatMap((group) => group.instances.flatMap((instance) => instance.existing?.id ?? [])));
   const context = await renderContext(deps, plan, sources);
@@ -63,10 +73,10 @@ export async function renderPlan(ctx: TaskContext, deps: DeployDeps, plan: Plan,
     let groupFailure: string | undefined;
     await mapPool(group.instances, 8, async (instance) => {
       if (groupFailure !== undefined) return;
-      await ctx.checkpoint();
+      await caller.checkpoint();
       const input = await renderInput(instance, plan, context);
       const last = instance.existing && known.get(instance.existing.id);
-      const render = () => renderJobs(ctx, deps, input.jobs);
+      const render = () => renderJobs(caller, deps, input.jobs);
       if (last?.inputKey === input.key) {
         rendered.set(instance.uuid, { inputKey: input.key, reused: true, hashes: { configurationHash: last.contentSha1, templateHashes: last.templateHashes }, jobs: async () => contentsOf(await render()) });
         return;
@@ -82,9 +92,9 @@ export async function renderPlan(ctx: TaskContext, deps: DeployDeps, plan: Plan,
 }
 
 /** Renders one instance of the plan anew, because it has got addresses that were not known before. Throws what `renderPlan` throws. */
-export async function renderAgain(ctx: TaskContext, deps: DeployDeps, { plan, sources }: { plan: Plan; sources: JobSourceCache }, instance: InstancePlan): Promise<RenderedInstance> {
+export async function renderAgain(caller: RenderCaller, deps: RenderDeps, { plan, sources }: { plan: Plan; sources: JobSourceCache }, instance: InstancePlan): Promise<RenderedInstance> {
   const input = await renderInput(instance, plan, await renderContext(deps, plan, sources));
-  const outcome = await renderJobs(ctx, deps, input.jobs);
+  const outcome = await renderJobs(caller, deps, input.jobs);
   if (!outcome.ok) throw deploymentRenderError([groupErrorText(instance.group, outcome.errors)]);
   return { inputKey: input.key, reused: false, hashes: hashesOf(outcome.jobs), jobs: async () => outcome.jobs };
 }
@@ -107,7 +117,7 @@ interface RenderContext {
   linkGroupId: (linkGroup: string) => string;
 }
 
-async function renderContext(deps: DeployDeps, plan: Plan, sources: JobSourceCache): Promise<RenderContext> {
+async function renderContext(deps: RenderDeps, plan: Plan, sources: JobSourceCache): Promise<RenderContext> {
   return { sources, dnsOf: await linkIds(deps.db, plan), linkGroupId: await ownLinkGroupIds(deps.db, plan) };
 }
 
@@ -127,12 +137,12 @@ async function renderInput(instance: InstancePlan, plan: Plan, context: RenderCo
   return { key: sha256Hex(jobs.map(({ job, provided }) => `${jobKey(job, encodeJob(job))}${JSON.stringify(provided)}`).join('\n')), jobs };
 }
 
-async function renderJobs(ctx: TaskContext, deps: DeployDeps, jobs: readonly JobInput[]): Promise<Outcome> {
+async function renderJobs(caller: RenderCaller, deps: RenderDeps, jobs: readonly JobInput[]): Promise<Outcome> {
   const rendered: RenderedJob[] = [];
   const errors: string[] = [];
   for (const { job, provided } of jobs) {
     try {
-      rendered.push(withLinksFile(await deps.renderer.render(job, `task-${ctx.taskId}-${ctx.epoch}`, ctx.signal), provided));
+      rendered.push(withLinksFile(await deps.renderer.render(job, caller.scope, caller.signal), provided));
     } catch (error) {
       if (!(error instanceof RenderError)) throw error;
       errors.push(error.message);

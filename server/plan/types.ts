@@ -75,6 +75,8 @@ export interface AgentState {
   /** `running`, `failing`, `stopped`, …; `unresponsive` when the agent gave no answer. */
   jobState: string;
   networks?: Record<string, NetworkSettings>;
+  /** It gave no answer and is taken to be as recorded: only in plans that nobody carries out. */
+  silent?: true;
 }
 
 /** An instance of the deployment as the records and its agent know it. */

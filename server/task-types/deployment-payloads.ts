@@ -1,16 +1,12 @@
 import { z } from 'zod';
+import type { DeployRequest } from '../plan/types';
 
 /** What the tasks on whole deployments are asked to do; written by the API, read by the worker. */
 
 const ids = z.array(z.int());
 
-/** Payload of `update_deployment`. The flags are those of `POST /deployments`; the names are those of `DeployRequest`. */
-export const updateDeploymentPayload = z.strictObject({
-  deployment: z.string(),
-  /** YAML as uploaded. */
-  manifestText: z.string(),
-  /** Rows of `configs`: the plan is made with these, whatever is uploaded meanwhile. */
-  configIds: z.strictObject({ cloud: ids, runtime: ids }),
+/** Flags of `POST /deployments`; the names are those of `DeployRequest`. */
+export const deployFlags = z.strictObject({
   recreate: z.boolean(),
   /** RFC 3339; only with `recreate`. */
   recreateVmsCreatedBefore: z.string().optional(),
@@ -25,6 +21,17 @@ export const updateDeploymentPayload = z.strictObject({
   forceLatestVariables: z.boolean(),
 });
 
+export type DeployFlags = z.infer<typeof deployFlags>;
+
+/** Payload of `update_deployment`. */
+export const updateDeploymentPayload = deployFlags.extend({
+  deployment: z.string(),
+  /** YAML as uploaded. */
+  manifestText: z.string(),
+  /** Rows of `configs`: the plan is made with these, whatever is uploaded meanwhile. */
+  configIds: z.strictObject({ cloud: ids, runtime: ids }),
+});
+
 export type UpdateDeploymentPayload = z.infer<typeof updateDeploymentPayload>;
 
 /** Payload of `delete_deployment`. */
@@ -35,3 +42,8 @@ export const deleteDeploymentPayload = z.strictObject({
 });
 
 export type DeleteDeploymentPayload = z.infer<typeof deleteDeploymentPayload>;
+
+/** What planning takes of a payload: flags that were not given are absent. */
+export function requestOf(flags: DeployFlags): DeployRequest {
+  return Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
+}

@@ -3,7 +3,7 @@ import { deleteDeployment } from '../deploy/delete-deployment';
 import { deploy } from '../deploy/deploy';
 import type { DeployDeps } from '../deploy/ports';
 import { sweepAbandonedVms, sweepType } from '../deploy/sweep';
-import { deleteDeploymentPayload, updateDeploymentPayload } from './deployment-payloads';
+import { deleteDeploymentPayload, requestOf, updateDeploymentPayload } from './deployment-payloads';
 import type { TaskType } from './task-type';
 
 export const updateDeployment: TaskType<z.infer<typeof updateDeploymentPayload>, DeployDeps> = {
@@ -12,8 +12,8 @@ export const updateDeployment: TaskType<z.infer<typeof updateDeploymentPayload>,
   onNodeLoss: 'converge',
   payload: updateDeploymentPayload,
   async perform(ctx, deps, payload) {
-    const { deployment, manifestText, configIds, ...request } = payload;
-    await deploy(ctx, deps, { deployment, manifestText, configIds, request: Object.fromEntries(Object.entries(request).filter(([, value]) => value !== undefined)) });
+    const { deployment, manifestText, configIds, ...flags } = payload;
+    await deploy(ctx, deps, { deployment, manifestText, configIds, request: requestOf(flags) });
     return `/deployments/${deployment}`;
   },
 };

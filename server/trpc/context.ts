@@ -7,6 +7,8 @@ import type { Blobstore } from '../blobstore/blobstore';
 import type { Notifications } from '../cluster/notifications';
 import type { Log } from '../core/log';
 import type { FleetView } from '../health/fleet-view';
+import type { LoadDeps } from '../deploy/load';
+import type { RenderDeps } from '../deploy/render-plan';
 import type { SharedReads } from './shared-reads';
 
 /** One NATS server as this node's client sees it. */
@@ -45,6 +47,8 @@ export interface TrpcDeps {
   monitor: { resurrector: boolean; plugins: readonly { id: string; name: string }[] };
   /** NATS servers that agents get without a move, and `natsConfigSha1` of this node. */
   bus: { urls: readonly string[]; caSha1: string };
+  /** What previews of deploys ask; they can neither call the cloud nor give certificates. */
+  preview: LoadDeps & RenderDeps;
 }
 
 /** Per request: who asks, and what the procedures use. */

@@ -7,8 +7,8 @@ import { createSharedReads } from './shared-reads';
 /** Where the handler is mounted. */
 export const trpcPath = '/api/trpc';
 
-/** Largest request body, bytes: inputs are filters and names. */
-const maxBodySize = 256 * 1024;
+/** Largest request body, bytes: a manifest, with its escapes. */
+const maxBodySize = 16 * 1024 * 1024;
 
 /** Answers requests whose path begins with `trpcPath`. */
 export function createTrpcHandler(deps: TrpcDeps): (req: IncomingMessage, res: ServerResponse) => void {

@@ -5,6 +5,7 @@ import { busRouter } from './bus';
 import { clusterRouter } from './cluster';
 import { configsRouter } from './configs';
 import { deploymentsRouter } from './deployments';
+import { deploysRouter } from './deploys';
 import { eventsRouter } from './events';
 import { healthRouter } from './health';
 import { instancesRouter } from './instances';
@@ -17,6 +18,7 @@ export const appRouter = router({
   auth: authRouter,
   cluster: clusterRouter,
   deployments: deploymentsRouter,
+  deploys: deploysRouter,
   instances: instancesRouter,
   tasks: tasksRouter,
   artifacts: artifactsRouter,

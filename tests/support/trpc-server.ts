@@ -9,6 +9,7 @@ import { createCa, issueServerCertificate } from '../../server/nats/credentials'
 import { createDirectorateClient } from '../../server/trpc/client';
 import type { TrpcDeps } from '../../server/trpc/context';
 import { createTrpcHandler } from '../../server/trpc/handler';
+import { deployScene } from './deploy-scene';
 import type { TestNode, TestStore } from './director-parts';
 
 /** tRPC of some nodes on one database, over TLS. */
@@ -36,7 +37,7 @@ export async function startTrpcServers(options: { store: TestStore; node: TestNo
       connections: options.store.connections, notifications: options.notifications, blobstore: options.store.blobstore, log: silentLog, identity,
       node: { id: options.node.node.id, name }, director: { name: 'test', uuid: 'deadbeef', version: '1', cpi: 'c' },
       natsStatus: () => ({ servers: [{ url: 'nats://127.0.0.1:1', connected: true }, { url: 'nats://127.0.0.1:2', connected: false }] }),
-      fleet: fleetOf([]), monitor: { resurrector: true, plugins: [] }, bus: { urls: ['nats://127.0.0.1:1'], caSha1: 'sha1' },
+      fleet: fleetOf([]), monitor: { resurrector: true, plugins: [] }, bus: { urls: ['nats://127.0.0.1:1'], caSha1: 'sha1' }, preview: deployScene(options.store).deps,
       ...options.deps,
     });
     const server = createServer({ cert: certificate.certificate, key: certificate.privateKey }, handler);

@@ -23,6 +23,8 @@ export type AlertLine = Outputs['health']['alerts']['alerts'][number];
 export type Agent = Outputs['agents']['list']['agents'][number];
 export type Schedule = Outputs['schedules']['list']['schedules'][number];
 export type Slot = Schedule['slots'][number];
+export type Preview = Outputs['deploys']['preview'];
+export type PlannedInstance = Preview['groups'][number]['instances'][number];
 export type Vitals = Outputs['instances']['vitals'];
 
 const context = createTRPCContext<AppRouter>();
@@ -30,6 +32,12 @@ export const { useTRPC, useTRPCClient } = context;
 
 /** An answer takes at most this long, ms; then another connection, and so perhaps another node, is tried. */
 const answerMs = 6_000;
+/** A preview of a large deployment renders many templates, ms. */
+const previewMs = 120_000;
+
+function limitOf(input: unknown): number {
+  return String(input).includes('/deploys.preview') ? previewMs : answerMs;
+}
 
 export function isApiError(error: unknown): error is TRPCClientError<AppRouter> {
   return error instanceof TRPCClientError;
@@ -68,7 +76,7 @@ function createClient() {
           url,
           transformer: superjson,
           headers: { 'x-directorate': '1' },
-          fetch: (input, init) => fetch(input, { ...init, signal: AbortSignal.any([AbortSignal.timeout(answerMs), ...(init?.signal ? [init.signal] : [])]) }),
+          fetch: (input, init) => fetch(input, { ...init, signal: AbortSignal.any([AbortSignal.timeout(limitOf(input)), ...(init?.signal ? [init.signal] : [])]) }),
         }),
       }),
     ],

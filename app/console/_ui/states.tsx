@@ -30,12 +30,12 @@ export function Calm({ words, at }: { words: string; at: Date }) {
 }
 
 /** Why something cannot be shown: what happened, what it means, what to do. */
-export function Problem({ error, onRetry }: { error: unknown; onRetry?: () => void }) {
+export function Problem({ error, onRetry, what = 'This cannot be shown' }: { error: unknown; onRetry?: () => void; what?: string }) {
   const boshCode = isApiError(error) ? error.data?.boshCode : undefined;
   const forbidden = isApiError(error) && error.data?.code === 'FORBIDDEN';
   const unreachable = !isRefusal(error);
   const Icon = forbidden ? Lock : unreachable ? Unplug : CircleX;
-  const title = forbidden ? 'You may not see this' : unreachable ? 'The director does not answer' : 'This cannot be shown';
+  const title = forbidden ? 'You may not see this' : unreachable ? 'The director does not answer' : what;
   const advice = forbidden ? 'Ask an administrator for one of these scopes, then log in again.' : unreachable ? 'Trying again on any node that answers.' : undefined;
   return (
     <div role="alert" className="flex flex-col items-center gap-1 px-6 py-12 text-center">

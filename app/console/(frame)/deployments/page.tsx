@@ -1,4 +1,5 @@
 import type { Metadata } from 'next';
+import Link from 'next/link';
 import { PageHeader } from '../../_ui/page-header';
 import { DeploymentList } from './deployment-list';
 
@@ -7,7 +8,7 @@ export const metadata: Metadata = { title: 'Deployments' };
 export default function DeploymentsPage() {
   return (
     <>
-      <PageHeader title="Deployments" />
+      <PageHeader title="Deployments" actions={<Link className="button" href="/console/deploy">New deployment</Link>} />
       <DeploymentList />
     </>
   );

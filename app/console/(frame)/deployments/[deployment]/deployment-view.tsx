@@ -35,6 +35,7 @@ function Header({ name, deployment }: { name: string; deployment: Deployment | u
       up={<Link className="link" href="/console/deployments">Deployments</Link>}
       title={name}
       state={deployment && <DeploymentState of={deployment} chip />}
+      actions={<Link className="button" href={`/console/deployments/${encodeURIComponent(name)}/deploy`}>Deploy…</Link>}
       facts={
         <>
           <Fact name="Releases">{deployment ? list(deployment.releases) : '…'}</Fact>
