@@ -134,7 +134,7 @@ async function compiledCount(): Promise<number> {
 }
 
 describe('a preview', () => {
-  it('tells what the deploy then does, over a long series of changes', async () => {
+  it('tells what the deploy then does, over a long series of changes', { timeout: 240_000 }, async () => {
     const anyStep = fc.tuple(fc.constantFrom(...Object.keys(steps)), fc.nat(3), fc.nat(9));
     const [series = []] = fc.sample(fc.array(anyStep, { minLength: 10, maxLength: 10 }), { numRuns: 1, seed: 20_261_130 });
     let world: World = { groups: [group('web', 3), group('app')], stemcell: '1.1', release: '1.0.0' };
