@@ -1,4 +1,4 @@
-import type { DynamicNetwork, ManualNetwork, Subnet, VipNetwork } from '../configs/cloud-config';
+import type { DynamicNetwork, Subnet, VipNetwork } from '../configs/cloud-config';
 import { formatAddress, parseBlock, type Block } from '../core/ip';
 import type { NetworkSettings } from '../instances/instance';
 

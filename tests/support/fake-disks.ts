@@ -88,7 +88,7 @@ function cloudOf(world: DiskWorld, points: Points, next: () => number): DiskCall
   return {
     createDisk: (_caller, { size, cloudProperties }) => call('create_disk', () => {
       const cid = `disk-${next()}`;
-      world.disks.set(cid, { size, type: String(cloudProperties.type ?? ''), at: undefined, data: '', metadata: {} });
+      world.disks.set(cid, { size, type: typeOf(cloudProperties), at: undefined, data: '', metadata: {} });
       return cid;
     }),
     deleteDisk: (_caller, { cid }) => call('delete_disk', () => {
@@ -126,7 +126,7 @@ function cloudOf(world: DiskWorld, points: Points, next: () => number): DiskCall
     }),
     updateDisk: (_caller, { cid }, { size, cloudProperties }) => call('update_disk', () => {
       if (world.updates === undefined) return undefined;
-      const disk = { ...diskOf(cid), size, type: String(cloudProperties.type ?? '') };
+      const disk = { ...diskOf(cid), size, type: typeOf(cloudProperties) };
       const after = world.updates === 'in place' ? cid : `disk-${next()}`;
       world.disks.delete(cid);
       world.disks.set(after, disk);
@@ -169,4 +169,8 @@ function agentOf(machine: DiskMachine, world: DiskWorld, points: Points): Agent 
     addPersistentDisk: (cid) => ask('add_persistent_disk', () => void machine.known.add(cid)),
     removePersistentDisk: (cid) => ask('remove_persistent_disk', () => void machine.known.delete(cid)),
   };
+}
+
+function typeOf({ type }: Record<string, unknown>): string {
+  return typeof type === 'string' ? type : '';
 }
