@@ -19,7 +19,7 @@ export const code = {
   jobInvalidPropertySpec: 80008, jobPackageCollision: 80011, jobInvalidPackageSpec: 80012, jobInvalidLinkSpec: 80013, jobDuplicateLinkName: 80014, jobWithExportedFromMismatch: 80015, jobInvalidName: 80016,
   resourceError: 100001, resourceNotFound: 100002,
   networkReservationAlreadyInUse: 130008, networkReservationNotEnoughCapacity: 130011,
-  deploymentCanonicalNameTaken: 190009, deploymentIgnoredInstancesModification: 190020, deploymentIgnoredInstancesDeletion: 190021, deploymentInvalidConfigReference: 190025,
+  deploymentCanonicalNameTaken: 190009, deploymentInvalidMigratedFromJob: 190018, deploymentIgnoredInstancesModification: 190020, deploymentIgnoredInstancesDeletion: 190021, deploymentInvalidConfigReference: 190025,
   cloudDiskNotAttached: 390001, cloudDiskMissing: 390002,
   agentJobNotRunning: 400007, agentDiskOutOfSync: 400010,
   packageCompilationInvalidTaskBlobstoreId: 430004,

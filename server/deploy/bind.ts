@@ -1,4 +1,4 @@
-import { recordLinks, type ConsumerToRecord, type ProviderToRecord } from '../deployments/links-store';
+import { recordLinks, type LinksToRecord } from '../deployments/links-store';
 import { giveDnsIds } from '../dns/ids-store';
 import type { Plan } from '../plan/types';
 import type { TaskContext } from '../tasks/context';
@@ -36,8 +36,9 @@ export async function bindPlan(ctx: TaskContext, plan: Plan, deploymentId: numbe
 }
 
 /** Links without what only planning needs. */
-function linksToRecord({ links }: Plan): { providers: ProviderToRecord[]; consumers: ConsumerToRecord[] } {
+function linksToRecord({ links, groups }: Plan): LinksToRecord {
   return {
+    moved: groups.flatMap((group) => group.migratedFrom.map((from) => ({ from, to: group.name }))),
     providers: links.providers.map(({ custom, properties, aliases, content, ...provider }) => ({ ...provider, content, metadata: { mapped_properties: properties, custom, dns_aliases: aliases ?? null } })),
     consumers: links.consumers.map(({ explicit, network, ipAddresses, fromDeployment, manual, link, ...consumer }) => ({
       ...consumer, link,

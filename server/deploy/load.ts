@@ -1,6 +1,6 @@
 import { mapPool } from '../core/concurrency';
 import { code, DirectorError } from '../core/errors';
-import { parseYaml, type Hash } from '../core/yaml';
+import { isHash, parseYaml, type Hash } from '../core/yaml';
 import { listDnsIds } from '../dns/ids-store';
 import { listDeploymentNames, listSharedProviders } from '../deployments/links-store';
 import { instanceLabel, type NetworkSettings } from '../instances/instance';
@@ -113,6 +113,8 @@ function releaseNames(manifest: Hash): string[] {
   return namesIn(manifest.releases ?? (manifest.release === undefined ? [] : [manifest.release]));
 }
 
+/** Groups whose instances the manifest's groups find. */
 function groupNames(manifest: Hash): Set<string> {
-  return new Set(namesIn(manifest.instance_groups));
+  const groups = Array.isArray(manifest.instance_groups) ? manifest.instance_groups : [];
+  return new Set([...namesIn(groups), ...groups.flatMap((group: unknown) => (isHash(group) ? namesIn(group.migrated_from) : []))]);
 }

@@ -70,6 +70,7 @@ export async function renderPlan(caller: RenderCaller, deps: RenderDeps, plan: P
   const context = await renderContext(deps, plan, sources);
   const failures: string[] = [];
   for (const group of plan.groups) {
+    if (group.dormant) continue;
     let groupFailure: string | undefined;
     await mapPool(group.instances, 8, async (instance) => {
       if (groupFailure !== undefined) return;

@@ -1,6 +1,7 @@
 import { mapPool } from '../core/concurrency';
 import { instanceLabel } from '../instances/instance';
-import { updateRuns } from '../plan/order';
+import { isLeftAlone } from '../plan/changes';
+import { isUpdated, updateRuns } from '../plan/order';
 import type { CompleteInstancePlan, GroupPlan, ObsoletePlan, Plan } from '../plan/types';
 import type { TaskContext } from '../tasks/context';
 import { deleteInstances, type Deletion } from './delete-instance';
@@ -41,7 +42,7 @@ async function updateGroup(ctx: TaskContext, deps: DeployDeps, work: GroupWork, 
   const { group, batches } = run;
   await ctx.checkpoint();
   await deleteObsolete(ctx, deps, group.obsolete, { maxInFlight: run.deleteInFlight, tags: [group.name] });
-  await Promise.all(group.instances.filter((instance) => instance.changes.length === 0 && !instance.existing?.ignore).map((instance) => recordUnchanged(ctx, deps, { ...workOf(work, instance) })));
+  await Promise.all(group.instances.filter((instance) => !isLeftAlone(instance) && !isUpdated(instance)).map((instance) => recordUnchanged(ctx, deps, { ...workOf(work, instance) })));
   const total = batches.reduce((sum, batch) => sum + batch.canaries.length + batch.rest.length, 0);
   const stage = ctx.stages.stage('Updating instance', total, [group.name]);
   const update = (instance: CompleteInstancePlan, canary: boolean) =>
@@ -74,7 +75,7 @@ function presentVm(instance: CompleteInstancePlan): InstanceVm | undefined {
 
 /** VMs for instances that have none; instances keep the VM when a later one fails. */
 async function createMissingVms(ctx: TaskContext, deps: DeployDeps, work: UpdateWork): Promise<Map<string, InstanceVm>> {
-  const missing = work.plan.groups.flatMap((group) => group.instances).filter((instance) => instance.needsVm && !instance.existing?.ignore);
+  const missing = work.plan.groups.flatMap((group) => group.instances).filter((instance) => instance.needsVm);
   const made = new Map<string, InstanceVm>();
   const stage = ctx.stages.stage('Creating missing vms', missing.length);
   await mapPool(missing, deps.settings.maxThreads, async (instance) => {
@@ -98,5 +99,5 @@ async function deleteObsolete(ctx: TaskContext, deps: DeployDeps, obsolete: read
 
 /** Whether anything was to be done at all: post-deploy scripts run only then. */
 export function hasChanges(plan: Plan<CompleteInstancePlan>): boolean {
-  return plan.removed.length > 0 || plan.groups.some((group: GroupPlan<CompleteInstancePlan>) => group.obsolete.length > 0 || group.instances.some((instance) => instance.changes.length > 0));
+  return plan.removed.length > 0 || plan.groups.some((group: GroupPlan<CompleteInstancePlan>) => group.obsolete.length > 0 || group.instances.some(isUpdated));
 }

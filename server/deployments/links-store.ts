@@ -37,12 +37,28 @@ export interface ConsumerToRecord {
   link: { content: Json; provider: { deployment: string; group: string; job: string; originalName: string; disk?: true | undefined } | 'manual' } | undefined;
 }
 
+export interface LinksToRecord {
+  providers: readonly ProviderToRecord[];
+  consumers: readonly ConsumerToRecord[];
+  /** Instance groups that were taken over: what they provide and consume keeps its ids under the new group's name. */
+  moved?: readonly { from: string; to: string }[];
+}
+
 /** Records the links of a deploy under a new serial; rows of the deploy before stay until `deleteOldLinks`. Safe to repeat. */
-export async function recordLinks(tx: Tx, deploymentId: number, recorded: { providers: readonly ProviderToRecord[]; consumers: readonly ConsumerToRecord[] }): Promise<void> {
+export async function recordLinks(tx: Tx, deploymentId: number, recorded: LinksToRecord): Promise<void> {
+  for (const one of recorded.moved ?? []) await moveLinks(tx, deploymentId, one);
   const [row] = await tx.update(deployments).set({ linksSerialId: sql`${deployments.linksSerialId} + 1` }).where(eq(deployments.id, deploymentId)).returning({ serial: deployments.linksSerialId });
   const serial = row?.serial ?? 0;
   for (const provider of recorded.providers) await recordProvider(tx, { deploymentId, serial, kind: provider.disk ? 'disk' : 'job' }, provider);
   for (const consumer of recorded.consumers) await recordConsumer(tx, { deploymentId, serial }, consumer);
+}
+
+async function moveLinks(tx: Tx, deploymentId: number, { from, to }: { from: string; to: string }): Promise<void> {
+  for (const table of [sql`link_providers`, sql`link_consumers`]) {
+    await tx.execute(sql`
+      UPDATE ${table} r SET instance_group = ${to} WHERE r.deployment_id = ${deploymentId} AND r.instance_group = ${from}
+        AND NOT EXISTS (SELECT FROM ${table} o WHERE o.deployment_id = r.deployment_id AND o.instance_group = ${to} AND o.name = r.name AND o.type = r.type)`);
+  }
 }
 
 async function recordProvider(tx: Tx, owner: { deploymentId: number; serial: number; kind: 'job' | 'manual' | 'disk' }, provider: ProviderToRecord): Promise<number> {

@@ -2,7 +2,7 @@ import { code, DirectorError, notSupported } from '../core/errors';
 import { optionalField, requiredField, rubyInspect, stringsField } from '../core/fields';
 import { formatAddress, parseRange } from '../core/ip';
 import { isHash, type Hash } from '../core/yaml';
-import type { Features, ManifestGroup, ManifestJob, ManifestNetwork, ManifestState, UpdateConfig } from './manifest';
+import type { Features, Lifecycle, ManifestGroup, ManifestJob, ManifestNetwork, ManifestState, MigratedGroup, UpdateConfig } from './manifest';
 import { parseDisks } from './manifest-disks';
 import { parseUpdateConfig, type UpdateOverrides } from './update-config';
 
@@ -31,11 +31,11 @@ export function parseGroup(spec: unknown, context: GroupContext): ManifestGroup 
   const env = parseEnv(hash, context.features);
   const update = parseUpdateConfig(optionalField(hash, 'update', 'Hash') ?? {}, context.overrides, context.update);
   const networks = parseNetworks(hash, name);
-  if ((optionalField(hash, 'migrated_from', 'Array') ?? []).length > 0) throw notSupported(`'migrated_from' of instance group '${name}'`);
+  const azs = parseAzs(hash, name);
   return {
-    name, lifecycle, jobs, stemcell, vmType, env, update, networks, disks,
+    name, lifecycle, jobs, stemcell, vmType, env, update, networks, disks, azs,
     vmExtensions: stringsField(hash, 'vm_extensions') ?? [],
-    azs: parseAzs(hash, name),
+    migratedFrom: parseMigratedFrom(hash, name, azs),
     state: parseState(hash, name),
     instanceStates: parseInstanceStates(hash, name),
     instances: parseInstances(hash, name, networks),
@@ -50,11 +50,24 @@ export function parseTags(object: unknown): Record<string, string> {
   return Object.fromEntries(Object.keys(tags).map((key) => [key, optionalField(tags, key, 'String') ?? '']));
 }
 
-function parseLifecycle(spec: Hash, name: string): 'service' {
+function parseLifecycle(spec: Hash, name: string): Lifecycle {
   const lifecycle = optionalField(spec, 'lifecycle', 'String') ?? 'service';
-  if (lifecycle === 'service') return lifecycle;
-  if (lifecycle === 'errand') throw notSupported(`'lifecycle: errand' of instance group '${name}'`);
+  if (lifecycle === 'service' || lifecycle === 'errand') return lifecycle;
   throw new DirectorError(140011, `Invalid lifecycle '${lifecycle}' for '${name}', valid lifecycle profiles are: service, errand`);
+}
+
+function parseMigratedFrom(spec: Hash, group: string, azs: readonly string[] | null): MigratedGroup[] {
+  return (optionalField(spec, 'migrated_from', 'Array') ?? []).map((item) => {
+    const name = requiredField(item, 'name', 'String');
+    const az = optionalField(item, 'az', 'String');
+    if (az === undefined) return { name };
+    if (azs?.includes(az)) return { name, az };
+    throw new DirectorError(
+      code.deploymentInvalidMigratedFromJob,
+      `Instance group '${name}' specified for migration to instance group '${group}' refers to availability zone '${az}'. ` +
+        `Az '${az}' is not in the list of availability zones of instance group '${group}'.`,
+    );
+  });
 }
 
 function refuseOldKeys(spec: Hash, name: string): void {

@@ -19,9 +19,12 @@ export interface UpdateConfig {
   canaryWatchTime: WatchTime;
   updateWatchTime: WatchTime;
   serial: boolean;
-  vmStrategy: 'delete-create';
+  /** How a VM is replaced: deleted and made anew, or by one that is made beside it first. */
+  vmStrategy: VmStrategy;
   initialDeployAzUpdateStrategy: 'serial' | 'parallel';
 }
+
+export type VmStrategy = 'delete-create' | 'create-swap-delete';
 
 export interface ManifestRelease {
   name: string;
@@ -66,9 +69,19 @@ export interface ManifestNetwork {
 /** A persistent disk: by its size in MB, or by a disk type. The managed disk has no name. */
 export type ManifestDisk = { name: string } & ({ size: number } | { type: string });
 
+/** Instances of errands get their VMs when an errand is run. */
+export type Lifecycle = 'service' | 'errand';
+
+/** A group whose instances another one takes over. */
+export interface MigratedGroup {
+  name: string;
+  /** AZ of instances that have none recorded; must be that of those that have one. */
+  az?: string;
+}
+
 export interface ManifestGroup {
   name: string;
-  lifecycle: 'service';
+  lifecycle: Lifecycle;
   instances: number;
   azs: readonly string[] | null;
   jobs: readonly ManifestJob[];
@@ -79,6 +92,7 @@ export interface ManifestGroup {
   disks: readonly ManifestDisk[];
   env: Hash;
   update: UpdateConfig;
+  migratedFrom: readonly MigratedGroup[];
   state?: ManifestState;
   instanceStates: Readonly<Record<string, ManifestState>>;
   properties: Hash;
@@ -92,10 +106,14 @@ export interface Features {
   useTmpfsConfig?: boolean;
   /** Links and `spec.address` have DNS names instead of IPs; undefined: as the director says. */
   useDnsAddresses?: boolean;
-  /** These names are short ones. */
-  useShortDnsAddresses?: boolean;
-  /** Those of links name the link, not the instance group; implies the two above where they say nothing. */
-  useLinkDnsNames?: boolean;
+  /** Addresses are short names (`q-….q-g….bosh`). */
+  useShortDnsAddresses: boolean;
+  /** Names are those of links instead of instance groups. */
+  useLinkDnsNames: boolean;
+  /** Between AZs that are equally good, chance decides instead of the alphabet. */
+  randomizeAzPlacement: boolean;
+  /** Variables are made anew when their definitions change. */
+  convergeVariables: boolean;
 }
 
 export interface Manifest {

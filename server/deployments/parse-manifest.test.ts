@@ -30,6 +30,20 @@ describe('a manifest', () => {
     expect(parse(env).groups[0]?.env).toEqual({ bosh: { job_dir: { tmpfs: false, tmpfs_size: 1 }, agent: { settings: { tmpfs: true } } } });
   });
 
+  it('has features, and names of links bring DNS addresses and short names with them', () => {
+    const features = (text: string) => parse(edit(manifestYaml, ['tags:', `features: {${text}}\ntags:`])).features;
+    const none = { useShortDnsAddresses: false, useLinkDnsNames: false, randomizeAzPlacement: false, convergeVariables: false };
+    expect(features('')).toEqual(none);
+    expect(features('use_link_dns_names: true')).toEqual({ ...none, useLinkDnsNames: true, useShortDnsAddresses: true, useDnsAddresses: true });
+    expect(features('use_link_dns_names: false')).toMatchObject({ useDnsAddresses: false, useShortDnsAddresses: false });
+    expect(features('use_short_dns_addresses: true, randomize_az_placement: true, converge_variables: true')).toEqual({ ...none, useShortDnsAddresses: true, randomizeAzPlacement: true, convergeVariables: true });
+  });
+
+  it('has groups of errands, groups that take others over, and groups that replace their VMs by swapping', () => {
+    const text = edit(manifestYaml, ['stemcell: default', 'stemcell: default\n  lifecycle: errand\n  migrated_from: [{name: old}, {name: older, az: z2}]'], ['canaries: 1', 'canaries: 1, vm_strategy: create-swap-delete']);
+    expect(parse(text).groups[0]).toMatchObject({ lifecycle: 'errand', migratedFrom: [{ name: 'old' }, { name: 'older', az: 'z2' }], update: { vmStrategy: 'create-swap-delete' } });
+  });
+
   const cases: [title: string, change: [string, string], code: number, message: string | RegExp][] = [
     ['without a name', ['name: dep\n', ''], 40001, /^Required property 'name' was not specified in object/],
     ['without releases', ['releases: [{name: rel, version: latest}]', ''], 40001, /'releases'/],
@@ -57,12 +71,10 @@ describe('a manifest', () => {
     ['with features that exclude each other', ['tags:', 'features: {use_link_dns_names: true, use_dns_addresses: false}\ntags:'], 210001, 'cannot enable `use_link_dns_names` when `use_dns_addresses` is explicitly disabled'],
     ['with a bad watch time', ['update_watch_time: 5000', 'update_watch_time: soon'], 180001, 'Watch time should be an integer or a range of two integers'],
     ['with a watch time that ends before it begins', ['update_watch_time: 5000', 'update_watch_time: 5-1'], 180001, 'Min watch time cannot be greater than max watch time'],
-    ['with hot swap', ['canaries: 1', 'canaries: 1, vm_strategy: create-swap-delete'], 100, /create-swap-delete/],
     ['with an unknown VM strategy', ['canaries: 1', 'canaries: 1, vm_strategy: x'], 40005, "Invalid vm_strategy 'x', valid strategies are: create-swap-delete, delete-create"],
     ['without canaries', ['canaries: 1, ', ''], 40001, /'canaries'/],
     ['with canaries of no number', ['canaries: 1', 'canaries: few'], 40005, "canaries value 'few' should be integer or percent"],
     ['with serial as a text', ['canaries: 1', 'canaries: 1, serial: "yes"'], 40000, "Property 'serial' value (\"yes\") did not match the required type 'boolean'"],
-    ['with an errand', ['stemcell: default', 'stemcell: default\n  lifecycle: errand'], 100, /'lifecycle: errand' of instance group 'web'/],
     ['with an unknown lifecycle', ['stemcell: default', 'stemcell: default\n  lifecycle: x'], 140011, "Invalid lifecycle 'x' for 'web', valid lifecycle profiles are: service, errand"],
     ['with templates', ['stemcell: default', 'stemcell: default\n  templates: []'], 140024, /please use jobs instead/],
     ['without jobs', ['  jobs: [{name: server, release: rel, properties: {port: 80}}]\n', ''], 40001, "Instance group 'web' does not specify jobs key"],
@@ -80,7 +92,10 @@ describe('a manifest', () => {
     ['with a NIC group that is no number', ['{name: private}', '{name: private, nic_group: left}'], 40005, "Instance group 'web' has nic_group 'left', which is no number"],
     ['with a static range that is none', ['{name: private}', '{name: private, static_ips: [x]}'], 160010, 'Invalid IP range format: x'],
     ['with an enormous static range', ['{name: private}', '{name: private, static_ips: [10.0.0.0/8]}'], 150009, /more than 65536 static IPs/],
-    ['with migrated_from', ['stemcell: default', 'stemcell: default\n  migrated_from: [{name: old}]'], 100, /'migrated_from'/],
+    ['with features that are no hash', ['tags:', 'features: [a]\ntags:'], 40000, /'features'/],
+    ['with migrated_from of no name', ['stemcell: default', 'stemcell: default\n  migrated_from: [{az: z1}]'], 40001, /'name'/],
+    ['with migrated_from of another AZ', ['stemcell: default', 'stemcell: default\n  migrated_from: [{name: old, az: z9}]'], 190018,
+      "Instance group 'old' specified for migration to instance group 'web' refers to availability zone 'z9'. Az 'z9' is not in the list of availability zones of instance group 'web'."],
     ['with empty azs', ['[z1, z2, z3]', '[]'], 140017, "Instance group 'web' has empty availability zones"],
     ['with an AZ that is no text', ['[z1, z2, z3]', '[1]'], 140016, "Instance group 'web' has invalid availability zone '1', string expected"],
     ['with an unknown state', ['stemcell: default', 'stemcell: default\n  state: x'], 140008, "Invalid state 'x' for 'web', valid states are: started, stopped, detached, restart, recreate"],

@@ -1,10 +1,11 @@
 import { refusePlaceholders } from '../configs/parse';
 import { code, DirectorError, notSupported } from '../core/errors';
-import { optionalField, requiredField, rubyClass, rubyInspect } from '../core/fields';
+import { optionalField, requiredField, rubyInspect } from '../core/fields';
 import { canonicalName } from '../core/names';
 import type { Hash } from '../core/yaml';
 import { parseAddons } from './addons';
-import type { Features, Manifest, ManifestGroup, ManifestRelease, ManifestStemcell } from './manifest';
+import type { Manifest, ManifestGroup, ManifestRelease, ManifestStemcell } from './manifest';
+import { parseFeatures } from './manifest-features';
 import { parseGroup, parseTags } from './manifest-groups';
 import { parseRelease } from './manifest-releases';
 import { parseUpdateConfig, type UpdateOverrides } from './update-config';
@@ -82,27 +83,6 @@ function parseReleases(document: Hash): ManifestRelease[] {
   const repeated = releases.find((release, i) => releases.findIndex(({ name }) => name === release.name) !== i);
   if (repeated) throw new DirectorError(190002, `Duplicate release name '${repeated.name}'`);
   return releases;
-}
-
-const booleanFeatures = ['use_dns_addresses', 'use_link_dns_names', 'use_short_dns_addresses', 'randomize_az_placement', 'converge_variables', 'use_tmpfs_config'];
-const unsupportedFeatures = ['randomize_az_placement'];
-
-function parseFeatures(document: Hash): Features {
-  const features = optionalField(document, 'features', 'Hash') ?? {};
-  for (const key of booleanFeatures) {
-    if (key in features && typeof features[key] !== 'boolean') {
-      throw new DirectorError(560001, `Key '${key}' in 'features' expected to be a boolean, but received '${rubyClass(features[key])}'`);
-    }
-  }
-  if (features.use_link_dns_names === true) {
-    const disabled = ['use_short_dns_addresses', 'use_dns_addresses'].find((key) => features[key] === false);
-    if (disabled !== undefined) throw new DirectorError(210001, `cannot enable \`use_link_dns_names\` when \`${disabled}\` is explicitly disabled`);
-  }
-  const wanted = unsupportedFeatures.find((key) => features[key] === true);
-  if (wanted !== undefined) throw notSupported(`'${wanted}' in 'features'`);
-  const flag = (key: string) => (typeof features[key] === 'boolean' ? features[key] : undefined);
-  const useLinkDnsNames = flag('use_link_dns_names');
-  return { useTmpfsConfig: flag('use_tmpfs_config'), useDnsAddresses: flag('use_dns_addresses') ?? useLinkDnsNames, useShortDnsAddresses: flag('use_short_dns_addresses') ?? useLinkDnsNames, useLinkDnsNames };
 }
 
 function refuseTakenNames(groups: readonly ManifestGroup[]): void {

@@ -1,8 +1,8 @@
-import { code, DirectorError, notSupported } from '../core/errors';
+import { code, DirectorError } from '../core/errors';
 import { optionalField, requiredField } from '../core/fields';
 import type { Hash } from '../core/yaml';
 import type { UpdateSpec } from '../instances/instance';
-import type { Amount, UpdateConfig, WatchTime } from './manifest';
+import type { Amount, UpdateConfig, VmStrategy, WatchTime } from './manifest';
 
 /**
  * `update` blocks: how many instances at a time, and how long they may take.
@@ -13,6 +13,8 @@ import type { Amount, UpdateConfig, WatchTime } from './manifest';
 export interface UpdateOverrides {
   canaries?: string;
   maxInFlight?: string;
+  /** Of the director, for deployments that do not say. */
+  defaultVmStrategy?: VmStrategy;
 }
 
 /** Reads a block; what it lacks comes from `inherited`, and is required when there is none. */
@@ -29,7 +31,7 @@ export function parseUpdateConfig(spec: Hash, overrides: UpdateOverrides, inheri
     maxInFlight: fallback(amountOf('max_in_flight', maxInFlight), inherited?.maxInFlight),
     canaryWatchTime: watch(canaryWatchTime, inherited?.canaryWatchTime),
     updateWatchTime: watch(updateWatchTime, inherited?.updateWatchTime),
-    vmStrategy: parseVmStrategy(spec),
+    vmStrategy: parseVmStrategy(spec) ?? inherited?.vmStrategy ?? overrides.defaultVmStrategy ?? 'delete-create',
     serial: optionalField(spec, 'serial', 'boolean') ?? inherited?.serial ?? true,
     initialDeployAzUpdateStrategy: parseAzStrategy(spec) ?? inherited?.initialDeployAzUpdateStrategy ?? 'serial',
   };
@@ -76,10 +78,9 @@ function parseWatchTime(text: string): WatchTime {
   return { minMs, maxMs };
 }
 
-function parseVmStrategy(spec: Hash): 'delete-create' {
-  const strategy = optionalField(spec, 'vm_strategy', 'String') ?? 'delete-create';
-  if (strategy === 'create-swap-delete') throw notSupported("'vm_strategy: create-swap-delete' in 'update'");
-  if (strategy === 'delete-create') return strategy;
+function parseVmStrategy(spec: Hash): VmStrategy | undefined {
+  const strategy = optionalField(spec, 'vm_strategy', 'String');
+  if (strategy === undefined || strategy === 'create-swap-delete' || strategy === 'delete-create') return strategy;
   throw new DirectorError(code.validationInvalidValue, `Invalid vm_strategy '${strategy}', valid strategies are: create-swap-delete, delete-create`);
 }
 

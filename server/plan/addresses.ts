@@ -27,7 +27,7 @@ export function namingOf({ manifest: { features }, input: { state } }: Pick<Reso
   const { director, deployment, instances, dnsIds, newInstanceIds } = state;
   return {
     deployment: deployment.name, domain: director.dnsDomain, localDns: director.localDns, ids: dnsIds,
-    useDnsAddresses: features.useDnsAddresses ?? director.useDnsAddresses, useShortDnsAddresses: features.useShortDnsAddresses ?? false, useLinkDnsNames: features.useLinkDnsNames ?? false,
+    useDnsAddresses: features.useDnsAddresses ?? director.useDnsAddresses, useShortDnsAddresses: features.useShortDnsAddresses, useLinkDnsNames: features.useLinkDnsNames,
     instanceIds: new Map([...newInstanceIds, ...instances.map(({ uuid, id }) => [uuid, id] as const)]),
   };
 }

@@ -32,7 +32,7 @@ function plan({ placed, groups }: Networked): Plan {
   const { useShortDnsAddresses, useLinkDnsNames } = resolved.manifest.features;
   return {
     links,
-    dns: { names: dnsNamesOf(resolved), short: useShortDnsAddresses === true || useLinkDnsNames === true, aliases: plannedAliases(links.providers) },
+    dns: { names: dnsNamesOf(resolved), short: useShortDnsAddresses || useLinkDnsNames, aliases: plannedAliases(links.providers) },
     deployment: state.deployment.name,
     firstDeploy: state.deployment.manifest === null,
     dryRun: request.dryRun ?? false,
@@ -52,12 +52,12 @@ function plan({ placed, groups }: Networked): Plan {
 }
 
 /** The group as links show it. */
-function linkGroup({ group, instances }: NetworkedGroup): LinkGroup {
+function linkGroup({ group, dormant, instances }: NetworkedGroup): LinkGroup {
   const ownerOf = (property: string) => group.networks.find((network) => network.defaultFor.includes(property))?.name;
   return {
-    name: group.name, networks: group.networks.map(({ name }) => name), defaultNetwork: ownerOf('addressable') ?? ownerOf('gateway') ?? '',
+    name: group.name, networks: group.networks.map(({ name }) => name), defaultNetwork: ownerOf('addressable') ?? ownerOf('gateway') ?? '', dormant,
     instances: inUpdateOrder(instances.map((instance) => ({ ...instance, group: group.name }))).map(({ uuid, index, bootstrap, az, networks }) => ({
-      uuid, index, bootstrap, az, networks,
+      uuid, index, bootstrap, az, networks: dormant ? Object.fromEntries(group.networks.map(({ name, network: { type } }) => [name, networks[name] ?? { type }])) : networks,
     })),
   };
 }
@@ -72,20 +72,20 @@ type Named = Resolved & { naming: Naming };
 function planGroup(networked: NetworkedGroup, resolved: Named): GroupPlan {
   const { group } = networked;
   return {
-    name: group.name, lifecycle: group.lifecycle, serial: group.update.serial, update: group.update, azs: group.azs, jobs: group.jobs, stemcell: group.stemcell,
-    instances: networked.instances.map((instance) => planInstance(group, instance, resolved)),
+    name: group.name, lifecycle: group.lifecycle, dormant: networked.dormant, migratedFrom: group.migratedFrom.map(({ name }) => name), serial: group.update.serial, update: group.update, azs: group.azs, jobs: group.jobs, stemcell: group.stemcell,
+    instances: networked.instances.map((instance) => planInstance(networked, instance, resolved)),
     obsolete: networked.obsolete.map((instance) => obsolete(instance, 'not needed', resolved.input.request)),
   };
 }
 
-function planInstance(group: ResolvedGroup, instance: NetworkedInstance, resolved: Named): InstancePlan {
+function planInstance({ group, dormant }: NetworkedGroup, instance: NetworkedInstance, resolved: Named): InstancePlan {
   const { request, state } = resolved.input;
   const { uuid, index, az, bootstrap, existing, networks, reservations } = instance;
   const requested = requestOf(group, existing, request);
   const undecided = {
     uuid, id: existing?.id ?? state.newInstanceIds.get(uuid), group: group.name, index, az, bootstrap, isNew: existing === undefined, existing, desiredState: desiredState(existing, requested),
     networks, dns: dnsIdentity({ group: group.name, az }, resolved.links.providers), ...addressesOf(group.name, instance, resolved.naming), reservations, cloudProperties: cloudPropertiesOf(group, az, resolved.cloudConfig), env: group.env, stemcell: group.stemcell,
-    vmType: group.vmType, jobs: group.jobs, packages: group.packages, update: group.update, lifecycle: group.lifecycle,
+    vmType: group.vmType, jobs: group.jobs, packages: group.packages, update: group.update, lifecycle: group.lifecycle, dormant,
     tags: { ...resolved.tags, ...group.tags }, disks: group.disks, diskChanges: diskChanges(existing?.persistentDisks ?? [], group.disks, request.recreatePersistentDisks ?? false), skipDrain: skipsDrain(group.name, request),
   };
   return decideChanges(undecided, {

@@ -29,7 +29,7 @@ export interface Wishes {
 
 /** Completes an instance plan with everything but `packages` and `configuration`, which rendering and compiling decide. */
 export function decideChanges(instance: Undecided, wishes: Wishes): InstancePlan {
-  if (instance.existing?.ignore) return { ...instance, changes: [], needsVm: false, needsRecreate: false, minimal: false };
+  if (isLeftAlone(instance)) return { ...instance, changes: [], needsVm: false, needsRecreate: false, minimal: false };
   const found: Partial<Record<ChangeKind, string[]>> = {
     dirty: dirty(instance),
     restart: wishes.requested === 'restart' ? ['a restart was asked for'] : [],
@@ -73,12 +73,17 @@ export function withCompiled<I extends RenderedInstancePlan>(plan: Plan<I>, buil
   });
 }
 
+/** Ignored instances, and those of errands that wait for their run. */
+export function isLeftAlone(instance: Pick<InstancePlan, 'existing' | 'dormant'>): boolean {
+  return instance.dormant || instance.existing?.ignore === true;
+}
+
 function mapInstances<I extends InstancePlan, J extends InstancePlan>(plan: Plan<I>, change: (instance: I) => J): Plan<J> {
   return { ...plan, groups: plan.groups.map((group) => ({ ...group, instances: group.instances.map(change) })) };
 }
 
 function merged(instance: InstancePlan, kind: ChangeKind, reasons: string[]): Change[] {
-  if (instance.existing?.ignore) return [];
+  if (isLeftAlone(instance)) return [];
   const others = instance.changes.filter((change) => change.kind !== kind);
   const all = reasons.length > 0 ? [...others, { kind, reasons }] : others;
   return all.toSorted((a, b) => changeKinds.indexOf(a.kind) - changeKinds.indexOf(b.kind));
@@ -97,7 +102,7 @@ function judge<U extends Undecided>(instance: U, changes: Change[]): U & Pick<In
   return {
     ...instance,
     changes,
-    needsVm: !hasVm && !isDetached && !instance.existing?.ignore,
+    needsVm: !hasVm && !isDetached && !isLeftAlone(instance),
     // A stopped instance keeps its VM until it is started.
     needsRecreate: hasVm && instance.desiredState === 'started' && changes.some((change) => recreating.has(change.kind)),
     minimal: isMinimal(changes.map((change) => change.kind)),

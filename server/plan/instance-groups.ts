@@ -26,6 +26,7 @@ import type { BoundJob, PlanInput, PlannedRelease, PlannedStemcell, StemcellReco
 export function resolve(input: PlanInput): Resolved {
   const { state, request } = input;
   const manifest = parseManifest(input.manifest, { canaries: request.canaries, maxInFlight: request.maxInFlight });
+  refuseUnbuiltStrategies(manifest);
   const cloudConfig = parseCloudConfig(input.cloudConfigs, { ...state.director, managedSubnets: state.managedSubnets });
   const stemcells = manifest.stemcells.map((wanted) => findStemcell(wanted, state.stemcells));
   const { groups, releases, warnings } = applyAddons(input, manifest, stemcells);
@@ -41,6 +42,10 @@ export function resolve(input: PlanInput): Resolved {
     tags: { ...runtimeTags(input.runtimeConfigs), ...manifest.tags },
     warnings: [...manifest.warnings, ...warnings, ...links.warnings],
   };
+}
+
+function refuseUnbuiltStrategies({ groups }: Manifest): void {
+  if (groups.some(({ update }) => update.vmStrategy === 'create-swap-delete')) throw notSupported("'vm_strategy: create-swap-delete' in 'update'");
 }
 
 interface Catalogue {
@@ -134,7 +139,7 @@ function bindGroup(group: ManifestGroup, catalogue: Catalogue): GroupBinding {
       name: group.name, lifecycle: group.lifecycle, size: group.instances, azs: group.azs, jobs, vmType, stemcell, networks, env: group.env, disks: bindDisks(group, catalogue.cloudConfig), update: group.update, tags: group.tags,
       packages: needed.map((item) => ({ name: item.package.name, requirement: requirementKey(item.package.id, stemcell) })),
       vmExtensions: group.vmExtensions.map((name) => findVmExtension(name, catalogue.cloudConfig)),
-      state: group.state, instanceStates: group.instanceStates,
+      migratedFrom: group.migratedFrom, state: group.state, instanceStates: group.instanceStates,
     },
     linked: group.jobs.map((job, i): LinkedJob => {
       const { record, release } = found[i] ?? unreachable(job.name);

@@ -29,6 +29,8 @@ export interface RecordedProvider {
 /** The instances of a group as links show them, in the order in which they are updated. */
 export interface LinkGroup {
   name: string;
+  /** Its addresses are not known before the errand is run: they are shown as null. */
+  dormant: boolean;
   networks: readonly string[];
   /** Owner of `addressable`, else of `gateway`. */
   defaultNetwork: string;
@@ -134,10 +136,10 @@ function contentOf(provider: LinkProvider, { naming, groups }: LinkFacts): Hash 
 function contentOfInstance({ uuid, index, bootstrap, az, networks }: LinkGroup['instances'][number], at: { provider: LinkProvider; naming: Naming; group: LinkGroup }): Hash {
   const { provider, naming, group } = at;
   // A network whose address is not known yet has none.
-  const addresses = (preferName: boolean): Record<string, string> =>
+  const addresses = (preferName: boolean): Record<string, string | null> =>
     Object.fromEntries(Object.entries(networks).flatMap(([network, settings]) => {
       const address = linkAddress(naming, { uuid, group: group.name, network, settings }, { ...provider, preferName });
-      return address === null ? [] : [[network, address]];
+      return address === null && !group.dormant ? [] : [[network, address]];
     }));
   const preferred = addresses(naming.useDnsAddresses);
   return { name: group.name, id: uuid, index, bootstrap, az, address: preferred[group.defaultNetwork] ?? null, addresses: addresses(false), dns_addresses: addresses(true) };

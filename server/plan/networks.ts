@@ -3,10 +3,10 @@ import { code, DirectorError } from '../core/errors';
 import { blockAt, contains, formatBlock, overlaps, type Block } from '../core/ip';
 import { instanceLabel, type NetworkSettings } from '../instances/instance';
 import { addressPool, type AddressPool } from './address-pool';
-import { blockPrefix, dynamicNetworksOf, isStaticIn, matchHeld, type Held, type HeldAddress } from './held-addresses';
+import { blockPrefix, dynamicNetworksOf, isStaticIn, matchHeld, placeOf, type Held, type HeldAddress } from './held-addresses';
 import { blockOf, dynamicSettings, manualSettings, vipSettings, type LearnedAddress, type PlacedAddress } from './network-settings';
 import type { GroupNetwork, Networked, NetworkedInstance, Placed, PlacedInstance, ResolvedGroup } from './phases';
-import type { RecordedInstance, Reservation } from './types';
+import type { RecordedInstance, RecordedReservation, Reservation } from './types';
 
 /**
  * Third phase: which addresses every instance keeps, gets and gives back.
@@ -21,7 +21,9 @@ export function network(placed: Placed): Networked {
     holders: new Map(state.instances.flatMap((instance) => instance.reservations.map((reservation) => [reservation.address, instance]))),
     deployment: state.deployment.name,
   };
-  const groups = placed.groups.map(({ group, instances, obsolete }) => ({ group, obsolete, instances: instances.map((instance) => networkInstance(group, instance, context)) }));
+  const groups = placed.groups.map(({ group, dormant, instances, obsolete }) => ({
+    group, dormant, obsolete, instances: instances.map((instance) => (dormant ? networkDormant(group, instance, context) : networkInstance(group, instance, context))),
+  }));
   return { placed, groups };
 }
 
@@ -62,9 +64,23 @@ function networkInstance(group: ResolvedGroup, instance: PlacedInstance, context
   };
 }
 
+/** An errand's instance keeps what it has and gets nothing: addresses are reserved when it gets a VM. */
+function networkDormant(group: ResolvedGroup, instance: PlacedInstance, context: Context): NetworkedInstance {
+  const matches = matchHeld(group, instance, context.networks, () => false);
+  const networks = Object.fromEntries(group.networks.flatMap((wish) => {
+    const held = matches.get(wish.name);
+    const place = isHeldAddress(held) ? placeOf(held) : undefined;
+    return place ? [[wish.name, manualSettings(place, wish)] as const] : [];
+  }));
+  return { ...instance, networks, reservations: { keep: (instance.existing?.reservations ?? []).map(asReservation), make: [], release: [] }, networkChanges: [] };
+}
+
+function asReservation({ address, network: name, static: isStatic, nicGroup }: RecordedReservation): Reservation {
+  return { address, network: name, static: isStatic, ...(nicGroup === undefined ? {} : { nicGroup }) };
+}
+
 function leaveAlone(instance: PlacedInstance, existing: RecordedInstance): NetworkedInstance {
-  const keep = existing.reservations.map(({ address, network: name, static: isStatic, nicGroup }) => ({ address, network: name, static: isStatic, ...(nicGroup === undefined ? {} : { nicGroup }) }));
-  return { ...instance, networks: existing.spec?.networks ?? existing.vm?.networks ?? {}, reservations: { keep, make: [], release: [] }, networkChanges: [] };
+  return { ...instance, networks: existing.spec?.networks ?? existing.vm?.networks ?? {}, reservations: { keep: existing.reservations.map(asReservation), make: [], release: [] }, networkChanges: [] };
 }
 
 interface Seeker {

@@ -1,6 +1,7 @@
 import { compareText } from '../core/collections';
 import { canariesOf, maxInFlightOf } from '../deployments/update-config';
 import { instanceName } from '../instances/instance';
+import { isLeftAlone } from './changes';
 import type { CompleteInstancePlan, GroupPlan, InstancePlan, Plan } from './types';
 
 /**
@@ -43,8 +44,13 @@ export function updateRuns(plan: Plan<CompleteInstancePlan>): GroupUpdate[][] {
   return runs;
 }
 
+/** Whether an instance goes through an update: when something changes, and all of an errand that is up. */
+export function isUpdated(instance: CompleteInstancePlan): boolean {
+  return !isLeftAlone(instance) && (instance.changes.length > 0 || instance.lifecycle === 'errand');
+}
+
 function groupUpdate(group: GroupPlan<CompleteInstancePlan>, plan: Plan<CompleteInstancePlan>): GroupUpdate {
-  const changed = inUpdateOrder(group.instances).filter((instance) => instance.changes.length > 0 && !instance.existing?.ignore);
+  const changed = inUpdateOrder(group.instances).filter((instance) => isUpdated(instance));
   const allAtOnce = plan.firstDeploy && group.update.initialDeployAzUpdateStrategy === 'parallel';
   const parts = allAtOnce ? [changed] : byAz(changed);
   const batches = parts.filter((part) => part.length > 0).map((part, i) => batch(group, part, i === 0));

@@ -1,6 +1,6 @@
 import type { CloudConfig, Network } from '../configs/cloud-config';
 import type { Hash } from '../core/yaml';
-import type { Manifest, UpdateConfig } from '../deployments/manifest';
+import type { Lifecycle, Manifest, MigratedGroup, UpdateConfig } from '../deployments/manifest';
 import type { NetworkSettings } from '../instances/instance';
 import type { PlannedDisk } from './disks';
 import type { LinkIntents } from './link-intents';
@@ -24,7 +24,7 @@ export interface GroupNetwork {
 /** An instance group with everything that it refers to. */
 export interface ResolvedGroup {
   name: string;
-  lifecycle: 'service';
+  lifecycle: Lifecycle;
   /** How many instances are wanted. */
   size: number;
   /** Null when the group names none. */
@@ -40,6 +40,7 @@ export interface ResolvedGroup {
   disks: readonly PlannedDisk[];
   update: UpdateConfig;
   tags: Record<string, string>;
+  migratedFrom: readonly MigratedGroup[];
   state?: RequestedState;
   instanceStates: Readonly<Record<string, RequestedState>>;
 }
@@ -75,6 +76,8 @@ export interface PlacedInstance {
 
 export interface PlacedGroup {
   group: ResolvedGroup;
+  /** An errand of which no instance has a VM or is detached: it gets no addresses. */
+  dormant: boolean;
   /** By index. */
   instances: readonly PlacedInstance[];
   obsolete: readonly RecordedInstance[];
@@ -99,6 +102,7 @@ export interface NetworkedInstance extends PlacedInstance {
 
 export interface NetworkedGroup {
   group: ResolvedGroup;
+  dormant: boolean;
   instances: readonly NetworkedInstance[];
   obsolete: readonly RecordedInstance[];
 }

@@ -1,5 +1,6 @@
-import { compareText, groupBy } from '../core/collections';
+import { compareText } from '../core/collections';
 import { DirectorError, code } from '../core/errors';
+import { claimedGroups, recordedInstancesOf } from './migration';
 import { placeByStaticIps } from './placement-static';
 import { checkIgnoredNetworks, type Slot } from './slot';
 import { withVips } from './vip-addresses';
@@ -12,9 +13,11 @@ import type { RecordedInstance } from './types';
  */
 export function place(resolved: Resolved): Placed {
   const { state, newUuid } = resolved.input;
-  const byGroup = groupBy(state.instances, (instance) => instance.group);
-  const groups = resolved.groups.map((group) => placeGroup(group, byGroup.get(group.name) ?? [], { newUuid, askedStates: statesAskedFor(resolved, group) }));
-  const wanted = new Set(resolved.groups.map((group) => group.name));
+  const chance = resolved.manifest.features.randomizeAzPlacement ? (group: string) => chanceOf(`${state.deployment.name}/${group}`) : undefined;
+  const groups = resolved.groups.map((group) =>
+    placeGroup(group, recordedInstancesOf(group, resolved.groups, state.instances), { newUuid, askedStates: statesAskedFor(resolved, group), chance: chance?.(group.name) }),
+  );
+  const wanted = claimedGroups(resolved.groups);
   const removed = state.instances.filter((instance) => !wanted.has(instance.group));
   const ignored = removed.find((instance) => instance.ignore);
   if (ignored) {
@@ -27,16 +30,21 @@ interface PlacementContext {
   newUuid: () => string;
   /** Keys of states that were asked for single instances: uuids and indexes. */
   askedStates: ReadonlySet<string>;
+  /** Decides between AZs that are equally good; without it the alphabet does. */
+  chance: Chance | undefined;
 }
+
+/** A whole number below `limit`. */
+type Chance = (limit: number) => number;
 
 function placeGroup(group: ResolvedGroup, recorded: readonly RecordedInstance[], context: PlacementContext): PlacedGroup {
   const existing = recorded.toSorted((a, b) => a.index - b.index);
   refuseIgnoredStates(existing, context.askedStates);
   const isStatic = group.networks.some(({ network, staticIps }) => network.type === 'manual' && staticIps !== undefined);
-  const slots = isStatic ? placeByStaticIps(group, existing) : placeByAz(group, existing);
-  const instances = withVips(group, identify(slots, existing, context.newUuid));
+  const slots = isStatic ? placeByStaticIps(group, existing) : placeByAz(group, existing, context.chance);
+  const instances = withVips(group, identify(group, slots, { recorded: existing, newUuid: context.newUuid }));
   const kept = new Set(slots.map((slot) => slot.existing?.uuid));
-  return { group, instances: electBootstrap(instances), obsolete: existing.filter((instance) => !kept.has(instance.uuid)) };
+  return { group, dormant: isDormant(group, instances), instances: electBootstrap(instances), obsolete: existing.filter((instance) => !kept.has(instance.uuid)) };
 }
 
 function statesAskedFor(resolved: Resolved, group: ResolvedGroup): Set<string> {
@@ -51,17 +59,22 @@ function refuseIgnoredStates(existing: readonly RecordedInstance[], asked: Reado
   }
 }
 
-/** Existing instances keep index and uuid; new ones take the lowest indexes that no record of the group has. */
-function identify(slots: readonly Slot[], recorded: readonly RecordedInstance[], newUuid: () => string): PlacedInstance[] {
-  const used = new Set(recorded.map((instance) => instance.index));
+/** Errands get VMs when they are run; a deploy brings those up to date that have some. */
+function isDormant({ lifecycle }: ResolvedGroup, instances: readonly PlacedInstance[]): boolean {
+  return lifecycle === 'errand' && !instances.some(({ existing }) => existing?.vm !== undefined || existing?.state === 'detached');
+}
+
+/** Instances keep their uuid, and the index within their group; those of other groups, then new ones, take the lowest that no record of the group has. */
+function identify(group: ResolvedGroup, slots: readonly Slot[], { recorded, newUuid }: { recorded: readonly RecordedInstance[]; newUuid: () => string }): PlacedInstance[] {
+  const used = new Set(recorded.filter((instance) => instance.group === group.name).map((instance) => instance.index));
   let next = 0;
   const takeIndex = () => {
     while (used.has(next)) next++;
     return next++;
   };
-  return slots
+  return [...slots.filter(({ existing }) => existing), ...slots.filter(({ existing }) => !existing)]
     .map(({ az, existing, staticIps }): PlacedInstance => {
-      if (existing) return { uuid: existing.uuid, index: existing.index, az, bootstrap: existing.bootstrap, existing, staticIps };
+      if (existing) return { uuid: existing.uuid, index: existing.group === group.name ? existing.index : takeIndex(), az, bootstrap: existing.bootstrap, existing, staticIps };
       return { uuid: newUuid(), index: takeIndex(), az, bootstrap: false, staticIps };
     })
     .sort((a, b) => a.index - b.index);
@@ -78,7 +91,7 @@ function electBootstrap(instances: readonly PlacedInstance[]): PlacedInstance[] 
  * Without static addresses: ignored instances stay, then instances with disks stay while there is room, then the rest is
  * spread evenly, preferring AZs that already have instances.
  */
-function placeByAz(group: ResolvedGroup, existing: readonly RecordedInstance[]): Slot[] {
+function placeByAz(group: ResolvedGroup, existing: readonly RecordedInstance[], chance: Chance | undefined): Slot[] {
   const ignored = existing.filter((instance) => instance.ignore);
   checkIgnored(group, ignored);
   const azs = group.azs;
@@ -87,7 +100,7 @@ function placeByAz(group: ResolvedGroup, existing: readonly RecordedInstance[]):
   const taken = new Set(settled.map((slot) => slot.existing?.uuid));
   const free = existing.filter((instance) => !taken.has(instance.uuid));
   const remaining = group.size - settled.length;
-  return [...settled, ...(azs === null ? claimWithoutAz(free, remaining) : balance(azs, { existing, free, settled, remaining }))];
+  return [...settled, ...(azs === null ? claimWithoutAz(free, remaining) : balance(azs, { existing, free, settled, remaining, chance }))];
 }
 
 function claimWithoutAz(free: readonly RecordedInstance[], remaining: number): Slot[] {
@@ -100,9 +113,10 @@ interface Balance {
   free: readonly RecordedInstance[];
   settled: readonly Slot[];
   remaining: number;
+  chance: Chance | undefined;
 }
 
-function balance(azs: readonly string[], { existing, free, settled, remaining }: Balance): Slot[] {
+function balance(azs: readonly string[], { existing, free, settled, remaining, chance }: Balance): Slot[] {
   const total = (az: string) => existing.filter((instance) => instance.az === az).length;
   // Ties go to the AZ with most existing instances that has one to offer, else to the first by name.
   const preference = [...new Set(azs)].map((az) => ({ az, total: total(az), placed: settled.filter((slot) => slot.az === az).length, offers: free.filter((instance) => instance.az === az) }));
@@ -110,11 +124,27 @@ function balance(azs: readonly string[], { existing, free, settled, remaining }:
   return Array.from({ length: remaining }, (): Slot => {
     const lowest = Math.min(...preference.map((candidate) => candidate.placed));
     const tied = preference.filter((candidate) => candidate.placed === lowest);
-    const chosen = tied.find((candidate) => candidate.offers.length > 0) ?? tied.toSorted((a, b) => compareText(a.az, b.az))[0];
+    const byName = tied.toSorted((a, b) => compareText(a.az, b.az));
+    const chosen = tied.find((candidate) => candidate.offers.length > 0) ?? byName[chance?.(byName.length) ?? 0];
     if (!chosen) return { az: null, staticIps: {} };
     chosen.placed++;
     return { az: chosen.az, existing: chosen.offers.shift(), staticIps: {} };
   });
+}
+
+/**
+ * Chance that follows from a name: deployments and groups differ, while the same one is planned alike each time, so that what was shown
+ * beforehand is what is done. A 32-bit FNV-1a hash of the name and the number of the draw.
+ */
+function chanceOf(name: string): Chance {
+  let draw = 0;
+  return (limit) => {
+    let hash = 0x811c9dc5;
+    draw += 1;
+    const text = `${name}/${draw}`;
+    for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+    return ((hash ^ (hash >>> 16)) >>> 0) % limit;
+  };
 }
 
 function checkIgnored(group: ResolvedGroup, ignored: readonly RecordedInstance[]): void {

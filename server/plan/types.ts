@@ -2,7 +2,7 @@ import type { Network } from '../configs/cloud-config';
 import type { DnsIdentity, DnsIds } from '../dns/names';
 import type { ManagedSubnet } from '../configs/networks';
 import type { Hash } from '../core/yaml';
-import type { ExportedFrom, UpdateConfig } from '../deployments/manifest';
+import type { ExportedFrom, Lifecycle, UpdateConfig } from '../deployments/manifest';
 import type { CompiledPackageRecord, JobRecord, PackageRecord, ReleaseVersionRecord } from '../releases/release';
 import type { DnsNames } from './addresses';
 import type { DiskChange, PlannedDisk, RecordedDisk } from './disks';
@@ -286,7 +286,9 @@ export interface InstancePlan {
   jobs: readonly BoundJob[];
   packages: readonly GroupPackage[];
   update: UpdateConfig;
-  lifecycle: 'service';
+  lifecycle: Lifecycle;
+  /** An instance of an errand that waits for its run: nothing is done to it. */
+  dormant: boolean;
   tags: Record<string, string>;
   /** Persistent disks that it shall have. */
   disks: readonly PlannedDisk[];
@@ -316,7 +318,11 @@ export interface CompleteInstancePlan extends RenderedInstancePlan {
 
 export interface GroupPlan<I extends InstancePlan = InstancePlan> {
   name: string;
-  lifecycle: 'service';
+  lifecycle: Lifecycle;
+  /** An errand of which no instance has a VM: none is made, rendered or updated. */
+  dormant: boolean;
+  /** Groups whose instances it takes over. */
+  migratedFrom: readonly string[];
   serial: boolean;
   update: UpdateConfig;
   azs: readonly string[] | null;

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { parseManifestYaml, type Hash } from '../../server/core/yaml';
-import { withCompiled, withRendered } from '../../server/plan/changes';
+import { isLeftAlone, withCompiled, withRendered } from '../../server/plan/changes';
 import { buildPlan } from '../../server/plan/build-plan';
 import { noDnsIds } from '../../server/dns/names';
 import { withLearned, withoutLearned } from '../../server/plan/network-settings';
@@ -144,8 +144,9 @@ export function applied(plan: Plan<CompleteInstancePlan>, state: RecordedState, 
   let nextId = Math.max(0, ...state.instances.map((instance) => instance.id), ...state.instances.map((instance) => instance.vm?.id ?? 0)) + 1;
   const instances = plan.groups.flatMap((group) =>
     group.instances.map((planned): RecordedInstance => {
-      if (planned.existing?.ignore) return planned.existing;
+      if (planned.existing && isLeftAlone(planned)) return { ...planned.existing, group: group.name, index: planned.index, az: planned.az, bootstrap: planned.bootstrap };
       const id = planned.existing?.id ?? nextId++;
+      if (planned.dormant) return { id, uuid: planned.uuid, group: group.name, index: planned.index, az: planned.az, state: 'started', bootstrap: planned.bootstrap, ignore: false, updateCompleted: false, spec: null, cloudProperties: null, reservations: [], persistentDisks: [] };
       const keepsVm = planned.existing?.vm && !planned.needsRecreate;
       const vmId = nextId++;
       const instance = keepsVm ? planned : allotted(planned, vmId);
