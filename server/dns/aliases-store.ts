@@ -48,7 +48,7 @@ async function insertTombstone(tx: Tx): Promise<void> {
 /** Highest id that ever was; 0 before the first. */
 export async function findAliasesVersion(db: Db): Promise<number> {
   const { rows } = await db.execute<{ last: number | null }>(sql`SELECT max(id) AS last FROM local_dns_aliases`);
-  return Number(rows[0]?.last ?? 0);
+  return rows[0]?.last ?? 0;
 }
 
 /** All aliases as the blob has them: domain to targets, in the order in which they were made. */

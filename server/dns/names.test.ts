@@ -1,6 +1,6 @@
-import { array, assert, boolean, constantFrom, integer, option, property, record, uniqueArray, uuid } from 'fast-check';
+import { array, assert, boolean, constantFrom, integer, option, property, record, string, uniqueArray, uuid } from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { encodeQuery, groupKey, linkGroupName, linkQueryName, wildcardOf, type DnsIds, type DnsQuery } from './names';
+import { encodeQuery, findCanonicalName, groupKey, linkGroupName, linkQueryName, wildcardOf, type DnsIds, type DnsQuery } from './names';
 
 const web = { kind: 'instance-group', name: 'web', deployment: 'dep' } as const;
 const link = { kind: 'link', name: 'front-http', deployment: 'dep' } as const;
@@ -73,6 +73,21 @@ describe('whatever is asked for', () => {
       const nameOf = (order: string[]) => encodeQuery({ group: web, network: 'default', domain: 'bosh', short, azs: order }, ids);
       expect(nameOf(azs.toReversed())).toBe(nameOf(azs));
     }));
+  });
+});
+
+describe('a canonical name', () => {
+  it('is fit for DNS and its own canonical form, or there is none', () => {
+    assert(property(string({ unit: 'grapheme' }), (text) => {
+      const name = findCanonicalName(text);
+      if (name === undefined) return;
+      expect(name).toMatch(/^([a-z0-9]([a-z0-9-]*[a-z0-9])?)?$/);
+      expect(findCanonicalName(name)).toBe(name);
+    }));
+  });
+
+  it.each([['Web_App.1', 'web-app1'], ['-web', undefined], ['web_', undefined], ['ÄB', 'b'], ['...', '']])('of %s is %s', (text, name) => {
+    expect(findCanonicalName(text)).toBe(name);
   });
 });
 

@@ -61,7 +61,8 @@ const sameRecord = sql`w.instance_uuid = r.instance_uuid AND w.network = r.netwo
   AND w.instance_group = r.instance_group AND w.instance_index = r.instance_index AND w.az IS NOT DISTINCT FROM r.az AND w.links = r.links`;
 
 const isBetweenVms = sql`EXISTS (
-  SELECT FROM ip_addresses a WHERE a.instance_id = r.instance_id AND a.network_name = r.network AND split_part(a.address, '/', 1) = r.ip
+  SELECT FROM ip_addresses a JOIN instances i ON i.id = a.instance_id
+  WHERE a.instance_id = r.instance_id AND a.network_name = r.network AND split_part(a.address, '/', 1) = r.ip AND i.spec->>'lifecycle' IS DISTINCT FROM 'errand'
     AND NOT EXISTS (SELECT FROM vms v WHERE v.instance_id = r.instance_id AND v.active AND v.cid IS NOT NULL))`;
 
 /** Versions are compared by the highest record: a mere deletion needs a record too. */

@@ -5,7 +5,7 @@ import { dnsIdentity, plannedAliases } from './dns';
 import { decideChanges, desiredState, requestedState } from './changes';
 import { diskChanges } from './disks';
 import { resolve } from './instance-groups';
-import { linksOfJob, resolveLinks, type LinkGroup, type PlannedLinks } from './links';
+import { linksOfJob, nameWarnings, resolveLinks, type LinkGroup, type PlannedLinks } from './links';
 import { network } from './networks';
 import { inUpdateOrder } from './order';
 import { place } from './placement';
@@ -47,7 +47,7 @@ function plan({ placed, groups }: Networked): Plan {
     azs: resolved.cloudConfig.azs,
     initialDeployAzUpdateStrategy: resolved.manifest.update.initialDeployAzUpdateStrategy,
     director: state.director,
-    warnings: [...resolved.warnings, ...ignoredWarnings(state.instances)],
+    warnings: [...resolved.warnings, ...ignoredWarnings(state.instances), ...nameWarnings(links, naming.useDnsAddresses)],
   };
 }
 

@@ -125,6 +125,15 @@ describe('links of other deployments', () => {
   const far: RecordedProvider = { deployment: 'other', group: 'far', job: 'db', originalName: 'db', name: 'shared-db', type: 'sql', shared: true, consumable: true, content };
   const web = (wish: string) => groups(group('web', job('app', `, consumes: {store: {${wish}}}`)));
 
+  it('have IPs although names are wanted when their deployment gives none, and the operator is told', () => {
+    const warningsOf = (wish: string, features = '') => planOf(`${web(`from: shared-db, deployment: other${wish}`)}\n${features}`, [{ ...far, content: { ...content, instances: [{ ...content.instances[0], name: 'far' }] } }]).warnings;
+    const told = ['DNS address not available for the link provider instance: far/u'];
+    expect(warningsOf('', 'features: {use_dns_addresses: true}')).toEqual(told);
+    expect(warningsOf(', ip_addresses: true', 'features: {use_dns_addresses: true}')).toEqual([]);
+    expect(warningsOf(', ip_addresses: false', '')).toEqual([]);
+    expect(warningsOf('')).toEqual([]);
+  });
+
   it('are found by deployment and name', () => {
     expect(linksOf(planOf(web('from: shared-db, deployment: other, network: m'), [far]), 'web')).toMatchObject({ store: { deployment_name: 'other', default_network: 'm', instances: [{ id: 'u', address: '2.2.2.2' }] } });
   });

@@ -1,4 +1,5 @@
 import { code, DirectorError } from '../core/errors';
+import { parseBlock } from '../core/ip';
 import { isHash, type Hash } from '../core/yaml';
 import { linkGroupName } from '../dns/names';
 import type { NetworkSettings } from '../instances/instance';
@@ -82,6 +83,17 @@ export function resolveLinks(intents: LinkIntents, facts: LinkFacts): PlannedLin
 /** The links of one job: name in its spec to content. */
 export function linksOfJob(links: PlannedLinks, group: string, job: string): Record<string, Hash> {
   return Object.fromEntries(links.consumers.filter((consumer) => consumer.group === group && consumer.job === job).flatMap(({ originalName, link }) => (link ? [[originalName, link.content]] : [])));
+}
+
+/** Of providers that have only an IP where a name is wanted: their deployment does not use names. */
+export function nameWarnings({ consumers }: PlannedLinks, useDnsAddresses: boolean): string[] {
+  const texts = consumers.flatMap(({ ipAddresses, link }) => {
+    const wantsName = ipAddresses === undefined ? useDnsAddresses : !ipAddresses;
+    if (!wantsName || !link || link.provider === 'manual' || !Array.isArray(link.content.instances)) return [];
+    const unnamed = link.content.instances.filter((instance) => isHash(instance) && typeof instance.address === 'string' && parseBlock(instance.address) !== undefined);
+    return unnamed.flatMap((instance) => (isHash(instance) ? [`DNS address not available for the link provider instance: ${String(instance.name)}/${String(instance.id)}`] : []));
+  });
+  return [...new Set(texts)];
 }
 
 function isWanted(provider: LinkProvider, consumers: readonly LinkConsumer[], { naming: { deployment } }: LinkFacts): boolean {

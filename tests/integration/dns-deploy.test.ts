@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
+import { Readable } from 'node:stream';
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { AgentClient } from '../../server/agents/client';
 import { Notifications } from '../../server/cluster/notifications';
+import { readArchive, readText, uploadRules } from '../../server/core/archive';
 import { silentLog } from '../../server/core/log';
 import type { VmCalls } from '../../server/cpi/vm-calls';
 import { deleteDeployment } from '../../server/deploy/delete-deployment';
@@ -137,6 +139,15 @@ async function instances(): Promise<{ id: number; uuid: string; job: string; age
   return rows;
 }
 
+/** `.bosh/links.json` of a job as it was delivered to an instance. */
+async function linksFile(instanceId: number, jobName: string): Promise<unknown> {
+  const { rows } = await store.connections.db.execute<{ blobstore_id: string }>(sql`SELECT blobstore_id FROM rendered_templates_archives WHERE instance_id = ${instanceId} ORDER BY id DESC LIMIT 1`);
+  const files = new Map<string, string>();
+  const archive = Readable.from([await store.blobstore.read(rows[0]?.blobstore_id ?? '')], { objectMode: false });
+  await readArchive(archive, uploadRules, async (file) => void files.set(file.path, await readText(file, 10_000)));
+  return JSON.parse(files.get(`${jobName}/.bosh/links.json`) ?? 'null');
+}
+
 const idOf = async (kind: string, name: string) => String((await store.connections.db.execute<{ id: number }>(sql`SELECT id FROM local_dns_encoded_names WHERE kind = ${kind} AND name = ${name} AND deployment IN ('', 'dep')`)).rows[0]?.id);
 
 it('the agents of a deployment know exactly its instances, groups and aliases, with every change of it', async () => {
@@ -159,6 +170,10 @@ it('the agents of a deployment know exactly its instances, groups and aliases, w
   const [provider] = made;
   expect(rendered.get('app')?.context).toMatchObject({ address: `q-m${made[2]?.id}n${network}s0.q-g${web}.bosh`, links: { db: { instances: [{ address: `q-m${provider?.id}n${network}s0.q-g${link}.bosh` }, {}] } } });
   expect(rendered.get('app')?.dns).toMatchObject({ networks: { private: Number(network) }, groups: [{ type: 'link', name: 'main-sql', deployment: 'dep', id: Number(link) }] });
+
+  // Providers have their link's group with their templates.
+  expect(await linksFile(provider?.id ?? 0, 'db')).toEqual([{ name: 'main', type: 'sql', group: link }]);
+  expect(await linksFile(made[2]?.id ?? 0, 'app')).toEqual([]);
 
   // Nothing to do: everybody hears the same version once more, wherever it belongs.
   const before = told.length;

@@ -370,6 +370,15 @@ describe('the clean-up of DNS tombstones', () => {
     await clean();
     expect(await ids('local_dns_records')).toEqual([2, 5]);
   });
+
+  it('leaves the newest alias too, and those of deployments', async () => {
+    await run(sql`INSERT INTO deployments (id, name, canonical_name) VALUES (77, 'aliased', 'aliased')`);
+    await run(sql`INSERT INTO local_dns_aliases (id, deployment_id, domain) VALUES (1, NULL, 'a-tombstone'), (2, 77, 'db.internal'), (3, NULL, 'b-tombstone')`);
+    expect(await hasWork('ScheduledDnsTombstoneCleanup')).toBe(true);
+    await clean();
+    expect(await ids('local_dns_aliases')).toEqual([2, 3]);
+    expect(await hasWork('ScheduledDnsTombstoneCleanup')).toBe(false);
+  });
 });
 
 describe('the clean-up of records', () => {
