@@ -43,7 +43,9 @@ import { Detours } from './nats/detours';
 import { deleteRelease } from './task-types/delete-release';
 import { deleteStemcell } from './task-types/delete-stemcell';
 import { cleanUp } from './task-types/cleanup';
+import { attachDiskTask } from './task-types/attach-disk';
 import { deleteDeploymentTask, sweepAbandonedVmsTask, updateDeployment } from './task-types/deployments';
+import { deleteOrphanDisks, orphanDisk, scheduledOrphanedDiskCleanup } from './task-types/orphan-disks';
 import { bind, createRegistry, type Registry } from './task-types/registry';
 import { retrieveVmStats } from './task-types/retrieve-vm-stats';
 import { scanAndFixTaskType } from './task-types/scan-and-fix';
@@ -52,6 +54,7 @@ import { scheduledEventsCleanup } from './task-types/scheduled-events-cleanup';
 import { scheduledOrphanedVmCleanup } from './task-types/scheduled-orphaned-vm-cleanup';
 import { scheduledRecordsCleanup } from './task-types/scheduled-records-cleanup';
 import { scheduledTasksCleanup } from './task-types/scheduled-tasks-cleanup';
+import { createSnapshot, deleteDeploymentSnapshots, deleteSnapshot, snapshotDeployment, snapshotDeployments } from './task-types/snapshots';
 import { updateRelease } from './task-types/update-release';
 import type { StemcellCloud } from './task-types/stemcell-cloud';
 import { updateStemcell } from './task-types/update-stemcell';
@@ -305,12 +308,22 @@ function createCatalogue(parts: { config: Config; deploys: DeployDeps; blobstore
     stemcellTags: () => stemcellTags(deploys.db),
   };
   const orphanedVms = { db: deploys.db, maxThreads: config.max_threads, vmCalls: (cpiName: string) => createVmCalls(cpis, { maxCreateTries: config.max_vm_create_tries, cpiName }) };
+  const orphanDiskDeps = { db: deploys.db, disks: deploys.disks, maxThreads: config.max_threads };
   return createRegistry([
     bind(updateDeployment, deploys),
     bind(deleteDeploymentTask, deploys),
     bind(sweepAbandonedVmsTask, deploys),
     bind(scanAndFixTaskType, { ...deploys, bus }),
+    bind(attachDiskTask, deploys),
+    bind(orphanDisk, orphanDiskDeps),
+    bind(deleteOrphanDisks, orphanDiskDeps),
+    bind(createSnapshot, deploys),
+    bind(snapshotDeployment, deploys),
+    bind(deleteSnapshot, deploys),
+    bind(deleteDeploymentSnapshots, deploys),
+    bind(snapshotDeployments, deploys),
     bind(scheduledOrphanedVmCleanup, orphanedVms),
+    bind(scheduledOrphanedDiskCleanup, orphanDiskDeps),
     bind(scheduledTasksCleanup, { db: deploys.db, blobstore }),
     bind(scheduledEventsCleanup, { db: deploys.db }),
     bind(scheduledDnsBlobsCleanup, { db: deploys.db, blobstore }),
@@ -320,7 +333,7 @@ function createCatalogue(parts: { config: Config; deploys: DeployDeps; blobstore
     bind(updateStemcell, artifacts),
     bind(deleteRelease, artifacts),
     bind(deleteStemcell, artifacts),
-    bind(cleanUp, { ...artifacts, ...orphanedVms }),
+    bind(cleanUp, { ...artifacts, ...orphanedVms, disks: deploys.disks }),
     bind(retrieveVmStats, {
       agents,
       listInstancesWithVms: (deployment, view) => listInstancesWithVms(deploys.db, deployment, view),

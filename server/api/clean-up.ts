@@ -3,6 +3,7 @@ import type { DeleteArtifactsPayload } from '../task-types/artifact-payloads';
 import { selectForCleanUp } from '../task-types/cleanup';
 import { acceptTask } from './accept-task';
 import type { ApiDeps } from './deps';
+import { presentOrphanDisk } from './disks';
 import { presentOrphanedVm } from './present';
 import { json, type Reply } from './reply';
 import { flag, type ApiRequest } from './route';
@@ -20,14 +21,14 @@ export async function cleanUp(deps: ApiDeps, request: ApiRequest): Promise<Reply
   }));
 }
 
-/** `GET /cleanup/dryrun`: what a clean-up would delete now. There are no disks and exported releases. */
+/** `GET /cleanup/dryrun`: what a clean-up would delete now. There are no exported releases. */
 export async function showSelection(deps: ApiDeps, request: ApiRequest): Promise<Reply> {
-  const { orphanedVms, releases, stemcells, compiledPackages, dnsBlobs } = await selectForCleanUp(deps.db, { removeAll: flag(request, 'remove_all') });
+  const { orphanedVms, releases, stemcells, compiledPackages, dnsBlobs, orphanDisks } = await selectForCleanUp(deps.db, { removeAll: flag(request, 'remove_all'), keepOrphanedDisks: flag(request, 'keep_orphaned_disks') });
   return json({
     releases,
     stemcells: stemcells.map(presentStemcell),
     compiled_packages: compiledPackages.map((form) => ({ package_name: form.packageName, stemcell_os: form.stemcellOs, stemcell_version: form.stemcellVersion })),
-    orphaned_disks: [],
+    orphaned_disks: orphanDisks.map(presentOrphanDisk),
     orphaned_vms: orphanedVms.map(presentOrphanedVm),
     exported_releases: [],
     dns_blobs: dnsBlobs.map((blob) => blob.blobId),

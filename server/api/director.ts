@@ -52,7 +52,7 @@ export async function networks(_: ApiDeps, request: ApiRequest): Promise<Reply> 
   return emptyList();
 }
 
-/** Of things that this version never makes, such as persistent disks. */
+/** Of things that this version never makes, such as dynamic disks. */
 export async function emptyList(): Promise<Reply> {
   return json([]);
 }

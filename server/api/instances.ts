@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { DirectorError, code } from '../core/errors';
+import { listDisks } from '../disks/store';
 import { recordEvent } from '../events/store';
 import { findInstance, listInstances, listVms, setIgnored } from '../instances/store';
 import { acceptTask } from './accept-task';
@@ -34,7 +35,7 @@ export async function show(deps: ApiDeps, request: ApiRequest): Promise<Reply> {
   const deployment = deploymentOf(request);
   const group = request.param('job');
   const instance = await getInstance(deps, request, group);
-  return json({ deployment: deployment.name, job: group, index: instance.index, id: instance.uuid, state: instance.state, disks: [] });
+  return json({ deployment: deployment.name, job: group, index: instance.index, id: instance.uuid, state: instance.state, disks: (await listDisks(deps.db, instance.id)).map((disk) => disk.cid) });
 }
 
 /** The instance that `:id` names by UUID or index. Throws 70002 for what is neither, 70001 when there is none. */

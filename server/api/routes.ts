@@ -4,6 +4,7 @@ import * as deploy from './deploy';
 import * as deployments from './deployments';
 import * as diffs from './diffs';
 import * as director from './director';
+import * as disks from './disks';
 import * as events from './events';
 import { info } from './info';
 import * as instances from './instances';
@@ -39,8 +40,12 @@ export const routes: readonly Route[] = [
   { method: 'GET', path: '/deployments/:deployment/errands', permission: 'dep:read', handler: deployments.listErrands },
   { method: 'GET', path: '/deployments/:deployment/variables', permission: 'dep:admin', handler: director.emptyList },
   { method: 'GET', path: '/deployments/:deployment/certificate_expiry', permission: 'dep:read', handler: director.emptyList },
-  { method: 'GET', path: '/deployments/:deployment/snapshots', permission: 'dep:admin', handler: director.emptyList },
-  { method: 'GET', path: '/deployments/:deployment/jobs/:job/:id/snapshots', permission: 'dep:admin', handler: director.emptyList },
+  { method: 'GET', path: '/deployments/:deployment/snapshots', permission: 'dep:admin', handler: disks.listSnapshotsOfDeployment },
+  { method: 'POST', path: '/deployments/:deployment/snapshots', permission: 'dep:admin', handler: disks.snapshotDeployment },
+  { method: 'DELETE', path: '/deployments/:deployment/snapshots', permission: 'dep:admin', handler: disks.removeSnapshots },
+  { method: 'DELETE', path: '/deployments/:deployment/snapshots/:cid', permission: 'dep:admin', handler: disks.removeSnapshot },
+  { method: 'GET', path: '/deployments/:deployment/jobs/:job/:id/snapshots', permission: 'dep:admin', handler: disks.listSnapshotsOfInstance },
+  { method: 'POST', path: '/deployments/:deployment/jobs/:job/:id/snapshots', permission: 'dep:admin', handler: disks.snapshotInstance },
 
   { method: 'GET', path: '/tasks', permission: 'list_tasks', handler: tasks.listAll },
   { method: 'POST', path: '/tasks/cancel', media: 'application/json', permission: 'admin', handler: tasks.cancelMany },
@@ -94,8 +99,11 @@ export const routes: readonly Route[] = [
   { method: 'GET', path: '/resurrection', permission: 'admin', handler: director.resurrection },
   { method: 'PUT', path: '/resurrection', media: 'application/json', permission: 'admin', handler: director.pauseResurrection },
   { method: 'GET', path: '/director/certificate_expiry', permission: 'read', handler: director.certificateExpiry },
-  { method: 'GET', path: '/disks', permission: 'admin', handler: director.emptyList },
-  { method: 'GET', path: '/orphan_disks', permission: 'admin', handler: director.emptyList },
+  { method: 'GET', path: '/disks', permission: 'admin', handler: disks.listOrphans },
+  { method: 'DELETE', path: '/disks/:cid', permission: 'admin', handler: disks.remove },
+  { method: 'PUT', path: '/disks/:cid/attachments', permission: 'admin', handler: disks.attach },
+  { method: 'GET', path: '/orphan_disks', permission: 'admin', handler: disks.listOrphans },
+  { method: 'DELETE', path: '/orphan_disks/:cid', permission: 'admin', handler: disks.removeOrphan },
   { method: 'GET', path: '/orphaned_vms', permission: 'admin', handler: director.orphanedVms },
   { method: 'GET', path: '/networks', permission: 'admin', handler: director.networks },
   { method: 'GET', path: '/dynamic_disks', permission: 'dyn:list', handler: director.emptyList },

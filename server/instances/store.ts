@@ -124,6 +124,7 @@ export async function listInstancesWithVms(db: Db, deployment: string, view: 'vm
       cloudProperties: instances.cloudProperties, vmType: sql<string | null>`${instances.spec}->'vm_type'->>'name'`,
       stemcellName: sql<string | null>`${instances.spec}->'stemcell'->>'name'`, stemcellVersion: sql<string | null>`${instances.spec}->'stemcell'->>'version'`,
       apiVersion: vms.stemcellApiVersion, vm: vmColumns,
+      diskCids: sql<string[]>`ARRAY(SELECT p.cid FROM persistent_disks p WHERE p.instance_id = ${instances.id} AND p.active AND p.cid IS NOT NULL ORDER BY p.name)`,
     })
     .from(deployments)
     .innerJoin(instances, eq(instances.deploymentId, deployments.id))
@@ -132,7 +133,6 @@ export async function listInstancesWithVms(db: Db, deployment: string, view: 'vm
     .orderBy(instances.job, instances.index, instances.id, vms.id);
   return rows.map(({ vm, stemcellName, stemcellVersion, apiVersion, ...instance }) => ({
     ...instance,
-    diskCids: [],
     ...(vm ? { vm: { ...vm, ips: vm.ips ?? [], stemcell: { name: stemcellName, version: stemcellVersion, apiVersion } } } : {}),
   }));
 }

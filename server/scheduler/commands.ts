@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Db } from '../../db/client';
 import type { schedulerSchema } from '../core/config-scheduler';
+import { hasDisks, hasOldOrphanDisks } from '../disks/orphan-store';
 import { hasDisposableDnsBlobs, hasTombstones } from './dns-retention-store';
 import { hasDisposableEvents } from './event-retention-store';
 import { hasOrphanedVms } from './orphaned-vm-store';
@@ -58,12 +59,14 @@ const orphanParams = (days: number) => z.strictObject({ max_orphaned_age_in_days
  * crons: cloudfoundry/bosh jobs/director/{spec,templates/director.yml.erb}, src/bosh-director/lib/bosh/director/jobs/.
  */
 export const commands: ReadonlyMap<string, Command> = new Map([
-  // Persistent disks, and so their snapshots, are not recorded by this version.
-  ['SnapshotDeployments', absentCommand({ type: 'snapshot_deployments', description: 'scheduled SnapshotDeployments', schedule: '0 0 7 * * * UTC', params: noParams, absent: 'this version makes no snapshots' })],
+  ['SnapshotDeployments', command({ type: 'snapshot_deployments', description: 'scheduled SnapshotDeployments', schedule: '0 0 7 * * * UTC', params: noParams, hasWork: (db) => hasDisks(db) })],
   // The director is several processes on machines that no CPI made: there is no VM of its own to snapshot.
-  ['SnapshotSelf', absentCommand({ type: 'snapshot_self', description: 'scheduled SnapshotSelf', schedule: '0 0 6 * * * UTC', params: noParams, absent: 'this version makes no snapshots' })],
+  ['SnapshotSelf', absentCommand({ type: 'snapshot_self', description: 'scheduled SnapshotSelf', schedule: '0 0 6 * * * UTC', params: noParams, absent: 'the director has no VM of its own' })],
   ['ScheduledOrphanedVMCleanup', command({ type: 'scheduled_orphaned_vm_cleanup', description: 'scheduled ScheduledOrphanedVMCleanup', schedule: '*/5 * * * * UTC', params: noParams, hasWork: (db) => hasOrphanedVms(db) })],
-  ['ScheduledOrphanedDiskCleanup', absentCommand({ type: 'scheduled_orphaned_disk_cleanup', description: 'clean up orphan disks', schedule: '0 0,30 * * * * UTC', params: orphanParams(5), absent: 'this version makes no persistent disks' })],
+  ['ScheduledOrphanedDiskCleanup', command({
+    type: 'scheduled_orphaned_disk_cleanup', description: 'clean up orphan disks', schedule: '0 0,30 * * * * UTC', params: orphanParams(5), defaults: () => ({ max_orphaned_age_in_days: 5 }),
+    hasWork: (db, { max_orphaned_age_in_days: days }) => hasOldOrphanDisks(db, days),
+  })],
   ['ScheduledOrphanedNetworkCleanup', absentCommand({ type: 'scheduled_orphaned_network_cleanup', description: 'clean up networks', schedule: '0 0,30 * * * * UTC', params: orphanParams(1), absent: 'this version creates no networks' })],
   ['ScheduledDnsBlobsCleanup', command({
     type: 'scheduled_dns_blobs_cleanup', description: 'clean up local dns blobs', schedule: '0 0,30 * * * * UTC',

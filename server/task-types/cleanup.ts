@@ -4,6 +4,7 @@ import { parseConfigContent } from '../configs/parse';
 import { listConfigs } from '../configs/store';
 import { mapPool } from '../core/concurrency';
 import { isHash } from '../core/yaml';
+import { listOrphanDisks, type OrphanDisk } from '../disks/orphan-store';
 import { listOrphanedVms, type OrphanedVm } from '../instances/store';
 import { listReleases } from '../releases/catalogue-store';
 import { deleteCompiledPackage, listAllCompiledPackages, type ListedCompiledPackage } from '../releases/deletion-store';
@@ -17,12 +18,13 @@ import type { TaskContext } from '../tasks/context';
 import { deleteArtifactsPayload, type DeleteArtifactsPayload } from './artifact-payloads';
 import { deleteBlobs, deleteReleaseParts, withReleaseLock } from './delete-release';
 import { deleteFromClouds } from './delete-stemcell';
+import { deleteOrphanDisk, type OrphanDiskDeps } from './orphan-disks';
 import { deleteDnsBlobs, dnsBlobsResult } from './scheduled-dns-cleanup';
 import { deleteOrphanedVm, type OrphanedVmDeps } from './scheduled-orphaned-vm-cleanup';
 import type { StemcellDeps } from './stemcell-cloud';
 import type { TaskType } from './task-type';
 
-export type CleanUpDeps = Pick<StemcellDeps, 'db' | 'blobstore' | 'clouds'> & OrphanedVmDeps;
+export type CleanUpDeps = Pick<StemcellDeps, 'db' | 'blobstore' | 'clouds'> & OrphanedVmDeps & Pick<OrphanDiskDeps, 'disks'>;
 
 /** How long another task that deletes the same VM is waited for, ms. */
 const vmLockWaitMs = 10_000;
@@ -37,10 +39,11 @@ export interface CleanUpSelection {
   stemcells: ListedStemcell[];
   compiledPackages: ListedCompiledPackage[];
   dnsBlobs: DisposableDnsBlob[];
+  orphanDisks: OrphanDisk[];
 }
 
 /** The answer of `GET /cleanup/dryrun`: retention as in cloudfoundry/bosh src/bosh-director/lib/bosh/director/cleanup_artifact_manager.rb. */
-export async function selectForCleanUp(db: Database, { removeAll }: Pick<DeleteArtifactsPayload, 'removeAll'>): Promise<CleanUpSelection> {
+export async function selectForCleanUp(db: Database, { removeAll, keepOrphanedDisks }: Pick<DeleteArtifactsPayload, 'removeAll'> & Partial<DeleteArtifactsPayload>): Promise<CleanUpSelection> {
   const keep = removeAll ? 0 : 2;
   const stemcells = await listStemcells(db);
   const doomed = pickStemcells(stemcells, keep);
@@ -50,6 +53,7 @@ export async function selectForCleanUp(db: Database, { removeAll }: Pick<DeleteA
     stemcells: doomed,
     compiledPackages: removeAll ? pickCompiledPackages(await listAllCompiledPackages(db), stemcells.filter((stemcell) => !doomed.includes(stemcell))) : [],
     dnsBlobs: await listDisposableDnsBlobs(db, dnsBlobLimits({ removeAll })),
+    orphanDisks: removeAll && !keepOrphanedDisks ? await listOrphanDisks(db) : [],
   };
 }
 
@@ -73,6 +77,8 @@ const planSchema = z.strictObject({
   stemcells: z.array(z.strictObject({ name: z.string(), version: z.string(), rows: z.number() })),
   compiledPackages: z.array(z.strictObject({ id: z.number(), label: z.string(), blobId: z.string() })),
   dnsBlobs: z.array(z.strictObject({ version: z.number(), blobId: z.string() })),
+  /** Cids. */
+  orphanDisks: z.array(z.string()).default([]),
   /** Epoch ms. */
   startedAt: z.number(),
 });
@@ -91,6 +97,7 @@ export const cleanUp: TaskType<DeleteArtifactsPayload, CleanUpDeps> = {
     await deleteReleases(ctx, deps, plan);
     await deleteStemcells(ctx, deps, plan);
     await deleteCompiledPackages(ctx, deps, plan);
+    await deleteOrphanDisks(ctx, deps, plan);
     await ctx.stages.stage('Deleting dns blobs', 1).run('DNS blobs', () => deleteDnsBlobs(ctx, deps, plan.dnsBlobs));
     const left = new Set((await listDoomedVms(deps.db)).map((vm) => vm.id));
     return summary(plan, payload, plan.orphanedVms.filter((vm) => !left.has(vm.id)).length);
@@ -110,6 +117,7 @@ async function makePlan(ctx: TaskContext, deps: CleanUpDeps, payload: DeleteArti
     stemcells: [...stemcells.values()],
     compiledPackages: selection.compiledPackages.map(({ id, blobId, packageName, stemcellOs, stemcellVersion }) => ({ id, blobId, label: `${packageName} for ${stemcellOs}/${stemcellVersion}` })),
     dnsBlobs: selection.dnsBlobs,
+    orphanDisks: selection.orphanDisks.map((disk) => disk.cid),
     startedAt: ctx.clock.now(),
   };
   await ctx.remember(planKey, plan);
@@ -149,12 +157,17 @@ async function deleteCompiledPackages(ctx: TaskContext, deps: CleanUpDeps, { com
   }
 }
 
-/** There are no disks and exported releases yet: none are deleted. */
+async function deleteOrphanDisks(ctx: TaskContext, deps: CleanUpDeps, { orphanDisks }: Plan): Promise<void> {
+  const stage = ctx.stages.stage('Deleting orphaned disks', orphanDisks.length);
+  await mapPool(orphanDisks, deps.maxThreads, (cid) => stage.run(cid, () => deleteOrphanDisk(ctx, deps, cid)));
+}
+
+/** There are no exported releases yet: none are deleted. */
 function summary(plan: Plan, payload: DeleteArtifactsPayload, orphanedVms: number): string {
   const releases = plan.releases.reduce((count, release) => count + release.versions.length, 0);
   const stemcells = plan.stemcells.reduce((count, stemcell) => count + stemcell.rows, 0);
   return (
-    `Deleted ${releases} release(s), ${stemcells} stemcell(s), ${plan.compiledPackages.length} extra compiled package(s), 0 orphaned disk(s), ` +
+    `Deleted ${releases} release(s), ${stemcells} stemcell(s), ${plan.compiledPackages.length} extra compiled package(s), ${plan.orphanDisks.length} orphaned disk(s), ` +
     `${orphanedVms} orphaned vm(s), 0 exported release(s), ${dnsBlobsResult(plan.dnsBlobs.length, plan.startedAt - dnsBlobLimits(payload).max_blob_age * 1_000)}`
   );
 }

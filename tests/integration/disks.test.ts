@@ -13,7 +13,7 @@ import { listDiskAssociations, listDisks, listSnapshots } from '../../server/dis
 import type { PlannedDisk } from '../../server/plan/disks';
 import type { TaskContext } from '../../server/tasks/context';
 import { testStore, type TestStore } from '../support/director-parts';
-import { diskWorld, machineOf, type DiskWorld } from '../support/fake-disks';
+import { diskDeps, diskWorld, machineOf, type DiskWorld } from '../support/fake-disks';
 import { testTask, type Attempt, type Fate, type Points, type TestTask } from '../support/task-context';
 
 /** Persistent disks on a real database, with a cloud and an agent that keep what is written on disks. */
@@ -30,10 +30,6 @@ afterAll(() => store.close());
 async function forgetEverything(): Promise<void> {
   for (const table of [t.persistentDisks, t.orphanDisks, t.possibleLeaks, t.vms, t.instances, t.deployments, t.events]) await store.connections.db.delete(table);
 }
-
-const unused = async () => {
-  throw new Error('this test does not expect that call');
-};
 
 interface Scene {
   world: DiskWorld;
@@ -71,24 +67,7 @@ async function withVm(made: Scene): Promise<Scene> {
 
 const prepared = async () => withVm(await scene());
 
-function depsOf({ world }: Scene, points: Points, settings: Partial<DeployDeps['settings']> = {}): DeployDeps {
-  const certificate = async () => ({ ca: '', certificate: '', private_key: '' });
-  return {
-    db: store.connections.db, blobstore: store.blobstore, agents: world.agents(points), disks: world.cloud(points), renderer: { render: unused },
-    cpi: { createVm: unused, deleteVm: async (_caller, cid) => removeVm(world, cid), hasVm: unused, setVmMetadata: unused },
-    nats: { bootstrapCertificate: certificate, permanentCertificate: certificate, movedUrls: async () => undefined, awaitAuthorised: async () => undefined },
-    settings: {
-      director: { name: 'director', uuid: 'deadbeef', dnsDomain: 'bosh', localDns: true, useDnsAddresses: false, trustedCertsSha1: 'certs', natsConfigSha1: 'nats', blobstoreConfigSha1: 'blobs', ownAddresses: async () => [] },
-      maxThreads: 4, maxVmCreateTries: 1, agentWaitTimeoutMs: 1_000, agentEnv: {}, natsUrls: [], agentBlobstores: [], shortLivedBootstrapCredentials: true, cpiResizesDisks: false, cpiUpdatesDisks: false, snapshots: true, ...settings,
-    },
-  };
-}
-
-/** A cloud frees the disks of a VM that it deletes. */
-function removeVm(world: DiskWorld, cid: string): void {
-  world.machines.delete(cid);
-  for (const disk of world.disks.values()) if (disk.at === cid) disk.at = undefined;
-}
+const depsOf = ({ world }: Scene, points: Points, settings: Partial<DeployDeps['settings']> = {}): DeployDeps => diskDeps(store, world, points, settings);
 
 const managed = (size: number, type?: string): PlannedDisk => ({ name: '', size, cloudProperties: type === undefined ? {} : { type }, type: 't' });
 const named = (name: string): PlannedDisk => ({ name, size: 5, cloudProperties: {}, type: 't' });

@@ -8,7 +8,10 @@ import { scheduledDnsBlobsCleanup, scheduledDnsTombstoneCleanup } from '../../se
 import { scheduledEventsCleanup } from '../../server/task-types/scheduled-events-cleanup';
 import { scheduledOrphanedVmCleanup, type OrphanedVmDeps } from '../../server/task-types/scheduled-orphaned-vm-cleanup';
 import { scheduledRecordsCleanup } from '../../server/task-types/scheduled-records-cleanup';
+import { scheduledOrphanedDiskCleanup } from '../../server/task-types/orphan-disks';
+import { snapshotDeployments } from '../../server/task-types/snapshots';
 import { scheduledTasksCleanup } from '../../server/task-types/scheduled-tasks-cleanup';
+import { noDisks } from '../support/fake-disks';
 import { startTestNode, testStore, type TestStore } from '../support/director-parts';
 import { mortalBlobstore, testTask, type Fate, type Points } from '../support/task-context';
 import { enqueueTask } from '../../server/tasks/queue';
@@ -335,7 +338,7 @@ describe('the clean-up of DNS blobs', () => {
 describe('a clean-up that an operator orders', () => {
   const deleted: string[] = [];
   const order = (removeAll: boolean) =>
-    testTask(store.connections.db).attempt((ctx) => cleanUp.perform(ctx, { ...cloud(deleted), blobstore: store.blobstore, clouds: async () => [] }, { removeAll, keepOrphanedDisks: false }));
+    testTask(store.connections.db).attempt((ctx) => cleanUp.perform(ctx, { ...cloud(deleted), disks: noDisks, blobstore: store.blobstore, clouds: async () => [] }, { removeAll, keepOrphanedDisks: false }));
 
   it('deletes DNS blobs too: by the same limits, or all but what agents are told', async () => {
     const blobs = await seedDns([...Array.from({ length: 11 }, (): [number] => [9_000]), [100]]);
@@ -416,7 +419,7 @@ describe('the clean-up of records', () => {
 
 describe('every command', () => {
   it('with work to do has a task type that takes its payload', () => {
-    const types = [scheduledTasksCleanup, scheduledEventsCleanup, scheduledOrphanedVmCleanup, scheduledDnsBlobsCleanup, scheduledDnsTombstoneCleanup, scheduledRecordsCleanup];
+    const types = [scheduledTasksCleanup, scheduledEventsCleanup, scheduledOrphanedVmCleanup, scheduledDnsBlobsCleanup, scheduledDnsTombstoneCleanup, scheduledRecordsCleanup, scheduledOrphanedDiskCleanup, snapshotDeployments];
     const payloads = new Map(types.map((one) => [one.type, (value: unknown): unknown => one.payload.parse(value)]));
     const settings = schedulerSchema.parse({});
     for (const command of commands.values()) {

@@ -313,13 +313,13 @@ describe('an entry', () => {
 
   it('runs at once when somebody wants it to, beside its slots', async () => {
     const { db } = store.connections;
-    await rounds(only([{ ...hourly, params: [{ max_tasks: 3 }] }, { command: 'SnapshotDeployments', schedule: '@daily' }]))();
+    await rounds(only([{ ...hourly, params: [{ max_tasks: 3 }] }, { command: 'SnapshotSelf', schedule: '@daily' }]))();
     const before = await rowOf('ScheduledTasksCleanup');
     const id = await runScheduleNow(db, 'ScheduledTasksCleanup', 'ann');
     expect(await tasks()).toEqual([{ id, type: 'scheduled_task_cleanup', username: 'ann', description: 'clean up tasks', lane: 'normal', payload: { max_tasks: 3, tasks_deployments_retention_period: [] } }]);
     expect(await events()).toEqual([{ username: 'ann', action: 'run', object_name: 'ScheduledTasksCleanup', task_id: id }]);
     expect(await rowOf('ScheduledTasksCleanup')).toEqual(before);
-    await expect(runScheduleNow(db, 'SnapshotDeployments', 'ann')).rejects.toThrow("'SnapshotDeployments' has nothing to do: this version makes no snapshots");
+    await expect(runScheduleNow(db, 'SnapshotSelf', 'ann')).rejects.toThrow("'SnapshotSelf' has nothing to do: the director has no VM of its own");
     await expect(runScheduleNow(db, 'Nothing', 'ann')).rejects.toThrow("There is no entry 'Nothing' in the schedule");
   });
 });

@@ -10,6 +10,7 @@ import { deleteStemcell } from '../../server/task-types/delete-stemcell';
 import type { StemcellCloud, StemcellDeps } from '../../server/task-types/stemcell-cloud';
 import { updateRelease } from '../../server/task-types/update-release';
 import { updateStemcell } from '../../server/task-types/update-stemcell';
+import { noDisks } from '../support/fake-disks';
 import { artifactStore, recordedEvents, timeless, type ArtifactStore } from '../support/artifact-store';
 import { buildRelease, buildStemcell, tgz, type StemcellFixture } from '../support/fixtures';
 import { mortalBlobstore, testTask, type Attempt, type Fate, type Points, type TestTask } from '../support/task-context';
@@ -261,7 +262,7 @@ describe('deleting a stemcell', () => {
 
 describe('cleaning up', () => {
   async function runCleanUp(removeAll: boolean, fate?: Fate, task = testTask(store.db)) {
-    return { task, ...(await task.attempt((ctx, points) => cleanUp.perform(ctx, { ...deps(points, oneCloud), maxThreads: 1, vmCalls: () => ({ deleteVm: async () => undefined }) }, { removeAll, keepOrphanedDisks: false }), fate)) };
+    return { task, ...(await task.attempt((ctx, points) => cleanUp.perform(ctx, { ...deps(points, oneCloud), maxThreads: 1, disks: noDisks, vmCalls: () => ({ deleteVm: async () => undefined }) }, { removeAll, keepOrphanedDisks: false }), fate)) };
   }
 
   async function addRelease(version: string): Promise<void> {

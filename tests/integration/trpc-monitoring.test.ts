@@ -170,7 +170,7 @@ it('the schedule shows entries with their last due times; administrators pause, 
   const admin = as('admin');
   const { schedules } = await as('reader').schedules.list.query();
   expect(schedules.map((one) => one.name)).toEqual(['early', 'ScheduledOrphanedVMCleanup', 'SnapshotSelf']);
-  expect(schedules.map((one) => one.absent)).toEqual([undefined, undefined, 'this version makes no snapshots']);
+  expect(schedules.map((one) => one.absent)).toEqual([undefined, undefined, 'the director has no VM of its own']);
   expect(schedules[0]?.slots).toHaveLength(24);
   expect(schedules[0]?.slots[0]).toMatchObject({ outcome: 'missed', epoch: 3 });
   expect(await as('reader').schedules.slots.query({ name: 'early' })).toHaveLength(30);
@@ -184,7 +184,7 @@ it('the schedule shows entries with their last due times; administrators pause, 
   const { taskId } = await admin.schedules.runNow.mutate({ name: 'ScheduledOrphanedVMCleanup' });
   expect((await admin.tasks.get.query({ id: taskId })).user).toBe('admin');
   expect((await admin.events.recent.query({ limit: 3 })).map((event) => [event.action, event.objectName])).toEqual([['run', 'ScheduledOrphanedVMCleanup'], ['resume', 'early'], ['pause', 'early']]);
-  await expect(admin.schedules.runNow.mutate({ name: 'SnapshotSelf' })).rejects.toMatchObject({ message: expect.stringContaining('this version makes no snapshots') });
+  await expect(admin.schedules.runNow.mutate({ name: 'SnapshotSelf' })).rejects.toMatchObject({ message: expect.stringContaining('the director has no VM of its own') });
   await expect(admin.schedules.pause.mutate({ name: 'nothing' })).rejects.toMatchObject({ data: { httpStatus: 404 } });
 });
 

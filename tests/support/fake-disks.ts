@@ -2,6 +2,8 @@ import type { Agent, Agents } from '../../server/agents/agent';
 import { AgentFailure } from '../../server/agents/request';
 import type { DiskCalls } from '../../server/cpi/disk-calls';
 import { CpiError } from '../../server/cpi/errors';
+import type { DeployDeps } from '../../server/deploy/ports';
+import type { TestStore } from './director-parts';
 import type { Points } from './task-context';
 
 const unused = async (): Promise<never> => {
@@ -173,4 +175,24 @@ function agentOf(machine: DiskMachine, world: DiskWorld, points: Points): Agent 
 
 function typeOf({ type }: Record<string, unknown>): string {
   return typeof type === 'string' ? type : '';
+}
+
+/** What tasks about disks need: this world, and a director that makes snapshots. */
+export function diskDeps(store: TestStore, world: DiskWorld, points: Points, settings: Partial<DeployDeps['settings']> = {}): DeployDeps & { maxThreads: number } {
+  const certificate = async () => ({ ca: '', certificate: '', private_key: '' });
+  return {
+    db: store.connections.db, blobstore: store.blobstore, agents: world.agents(points), disks: world.cloud(points), renderer: { render: unused }, maxThreads: 4,
+    cpi: { createVm: unused, deleteVm: async (_caller, cid) => removeMachine(world, cid), hasVm: unused, setVmMetadata: unused },
+    nats: { bootstrapCertificate: certificate, permanentCertificate: certificate, movedUrls: async () => undefined, awaitAuthorised: async () => undefined },
+    settings: {
+      director: { name: 'director', uuid: 'deadbeef', dnsDomain: 'bosh', localDns: true, useDnsAddresses: false, trustedCertsSha1: 'certs', natsConfigSha1: 'nats', blobstoreConfigSha1: 'blobs', ownAddresses: async () => [] },
+      maxThreads: 4, maxVmCreateTries: 1, agentWaitTimeoutMs: 1_000, agentEnv: {}, natsUrls: [], agentBlobstores: [], shortLivedBootstrapCredentials: true, cpiResizesDisks: false, cpiUpdatesDisks: false, snapshots: true, ...settings,
+    },
+  };
+}
+
+/** A cloud frees the disks of a VM that it deletes. */
+function removeMachine(world: DiskWorld, cid: string): void {
+  world.machines.delete(cid);
+  for (const disk of world.disks.values()) if (disk.at === cid) disk.at = undefined;
 }
