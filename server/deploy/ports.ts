@@ -3,7 +3,7 @@ import type { Agents } from '../agents/agent';
 import type { Blobstore } from '../blobstore/blobstore';
 import type { DiskCalls } from '../cpi/disk-calls';
 import type { VmCalls } from '../cpi/vm-calls';
-import type { DirectorFacts } from '../plan/types';
+import type { DirectorFacts } from '../plan/recorded';
 import type { TaskContext } from '../tasks/context';
 import type { RenderedJob, RenderJob } from '../templates/render-job';
 

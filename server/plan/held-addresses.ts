@@ -2,7 +2,8 @@ import type { ManualNetwork, Network, Subnet, VipNetwork } from '../configs/clou
 import { bitsOf, contains, overlaps, parseBlock, type Block } from '../core/ip';
 import { blockOf, type PlacedAddress } from './network-settings';
 import type { GroupNetwork, PlacedInstance, ResolvedGroup } from './phases';
-import type { RecordedInstance, RecordedReservation } from './types';
+import type { RecordedReservation } from './recorded';
+import type { RecordedInstance } from './types';
 
 /**
  * What an instance has of the addresses that it shall have. A network that was renamed, or that took over a range of another one,

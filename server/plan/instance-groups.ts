@@ -17,7 +17,8 @@ import { bindNetworks } from './group-networks';
 import { bindProperties, mergeDeep } from './properties';
 import type { GroupNetwork, Resolved, ResolvedGroup } from './phases';
 import type { JobRecord, PackageRecord, ReleaseVersionRecord } from '../releases/release';
-import type { BoundJob, PlanInput, PlannedRelease, PlannedStemcell, StemcellRecord } from './types';
+import type { StemcellRecord } from './recorded';
+import type { BoundJob, PlanInput, PlannedRelease, PlannedStemcell } from './types';
 
 /**
  * First phase: reads the documents and binds every name in them to what it stands for.

@@ -6,7 +6,8 @@ import { addressPool, type AddressPool } from './address-pool';
 import { blockPrefix, dynamicNetworksOf, isStaticIn, matchHeld, placeOf, type Held, type HeldAddress } from './held-addresses';
 import { blockOf, dynamicSettings, manualSettings, vipSettings, type LearnedAddress, type PlacedAddress } from './network-settings';
 import type { GroupNetwork, Networked, NetworkedInstance, Placed, PlacedInstance, ResolvedGroup } from './phases';
-import type { RecordedInstance, RecordedReservation, Reservation } from './types';
+import type { RecordedReservation } from './recorded';
+import type { RecordedInstance, Reservation } from './types';
 
 /**
  * Third phase: which addresses every instance keeps, gets and gives back.

@@ -8,6 +8,7 @@ import type { DnsNames } from './addresses';
 import type { DiskChange, PlannedDisk, RecordedDisk } from './disks';
 import type { PlannedAlias } from './dns';
 import type { PlannedLinks, RecordedProvider } from './links';
+import type { AgentState, DirectorFacts, RecordedReservation, StemcellRecord } from './recorded';
 import type { FullSpec, InstanceState, NetworkSettings, PackageSpec } from '../instances/instance';
 
 /**
@@ -59,26 +60,6 @@ export interface RecordedVm {
   networks: Record<string, NetworkSettings>;
 }
 
-/** One row of ip_addresses that belongs to an instance. */
-export interface RecordedReservation {
-  /** CIDR text, e.g. `10.0.0.5/32`. */
-  address: string;
-  network: string;
-  static: boolean;
-  nicGroup?: number;
-  /** The VM that uses it; undefined while only the instance holds it. */
-  vmId?: number;
-}
-
-/** Answer of an agent to `get_state`, or the fact that it gave none (only with `fix`). */
-export interface AgentState {
-  /** `running`, `failing`, `stopped`, …; `unresponsive` when the agent gave no answer. */
-  jobState: string;
-  networks?: Record<string, NetworkSettings>;
-  /** It gave no answer and is taken to be as recorded: only in plans that nobody carries out. */
-  silent?: true;
-}
-
 /** An instance of the deployment as the records and its agent know it. */
 export interface RecordedInstance {
   id: number;
@@ -102,38 +83,6 @@ export interface RecordedInstance {
   /** Present when the instance has an active VM, is not ignored and its group is in the manifest. */
   agentState?: AgentState;
   persistentDisks: readonly RecordedDisk[];
-}
-
-/** A stemcell as one CPI knows it. */
-export interface StemcellRecord {
-  id: number;
-  name: string;
-  os: string;
-  version: string;
-  apiVersion: number | null;
-  /** Empty for the director's own CPI. */
-  cpi: string;
-  cid: string;
-}
-
-/** What the director is, as far as plans depend on it. */
-export interface DirectorFacts {
-  name: string;
-  /** Root of DNS names, `bosh` by default. */
-  dnsDomain: string;
-  /** Agents are told DNS records; without them no address is a name. */
-  localDns: boolean;
-  /** Deployments that do not say it themselves have DNS names as addresses. */
-  useDnsAddresses: boolean;
-  trustedCertsSha1: string;
-  natsConfigSha1: string;
-  blobstoreConfigSha1: string;
-  /** Addresses of the director's nodes: never given to an instance. */
-  ownAddresses: readonly string[];
-  /** Manual networks may lack gateways. */
-  ignoreMissingGateway?: boolean;
-  /** Networks with `managed` are made and deleted through CPIs. */
-  manageNetworks?: boolean;
 }
 
 /** Everything that planning reads, as recorded at one moment. */
