@@ -22,10 +22,13 @@ import { systemClock } from './core/clock';
 import type { Config } from './core/config';
 import { sha1Hex } from './core/digest';
 import type { Log } from './core/log';
+import { loadCpis } from './configs/load-cpis';
+import { refusePlaceholders } from './configs/parse';
 import { findCurrentConfig } from './configs/store';
 import { isHash, parseYaml } from './core/yaml';
 import type { Cpi } from './cpi/cpi';
-import { createCpis } from './cpi/client';
+import { createCpis, type CpiCommand } from './cpi/client';
+import { allCpis, type CpiNames } from './cpi/configured';
 import { createDiskCalls } from './cpi/disk-calls';
 import { createVmCalls } from './cpi/vm-calls';
 import type { DeployDeps } from './deploy/ports';
@@ -113,7 +116,12 @@ export async function createDirector(config: Config, log: Log, root: string): Pr
   const detours = new Detours({ name: `directorate ${node.name}`, urls: config.nats.urls, ca: config.nats.ca, certificate: config.nats.director.certificate, privateKey: config.nats.director.private_key }, log);
   const agents = new AgentClient({ bus, detours, nodeId: node.id, blobs: blobstore, onRpc: metrics.onRpc });
   const renderer = new Renderer({ workerPath: join(root, 'dist', 'render-worker.cjs'), log });
-  const cpis = createCpis({ path: config.cpi.path, preferredApiVersion: config.cpi.preferred_api_version, directorUuid: uuid, environment: { TMPDIR: config.tmp_dir, HOME: homedir() }, onCall: metrics.onCpiCall });
+  // Here the values of variables would be put in.
+  const withoutVariables = async (command: CpiCommand) => {
+    refusePlaceholders(command, 'cpi config');
+    return command;
+  };
+  const cpis = createCpis({ path: config.cpi.path, preferredApiVersion: config.cpi.preferred_api_version, directorUuid: uuid, environment: { TMPDIR: config.tmp_dir, HOME: homedir() }, configured: () => loadCpis(connections.db), interpolate: withoutVariables, onCall: metrics.onCpiCall });
   const issuer = createAgentIssuer(config.nats.ca, config.nats.ca_private_key);
   const caSha1 = natsConfigSha1(config.nats.ca, config.nats.ca_private_key);
   const deploys = deployDeps({ config, db: connections.db, blobstore, agents, renderer, cpis, issuer, caSha1, uuid, log });
@@ -242,7 +250,7 @@ function deployDeps({ config, db, blobstore, agents, renderer, cpis, issuer, caS
   const agentBlobstores = agentBlobstoreSettings(config);
   return {
     db, blobstore, agents, renderer,
-    cpi: createVmCalls(cpis, { maxCreateTries: config.max_vm_create_tries }),
+    cpi: (cpiName) => createVmCalls(cpis, { maxCreateTries: config.max_vm_create_tries, cpiName }),
     disks: createDiskCalls(cpis),
     nats: {
       bootstrapCertificate: (agentId) => issuer.bootstrap(agentId),
@@ -282,13 +290,12 @@ function agentBlobstoreSettings(config: Config): Record<string, unknown>[] {
   }
 }
 
-/** The director's own CPI as stemcells need it. */
-function ownCloud(cpi: Cpi): StemcellCloud {
+/** A CPI as uploads of stemcells need it. */
+function stemcellCloud({ name, aliases }: CpiNames, cpi: Cpi): StemcellCloud {
   return {
-    name: '', aliases: [''],
+    name, aliases,
     info: () => cpi.info(),
     createStemcell: (imagePath, cloudProperties, tags) => cpi.createStemcell(imagePath, cloudProperties, tags),
-    deleteStemcell: (cid) => cpi.deleteStemcell(cid),
   };
 }
 
@@ -304,10 +311,11 @@ function createCatalogue(parts: { config: Config; deploys: DeployDeps; blobstore
   const { config, deploys, blobstore, agents, bus, cpis } = parts;
   const artifacts = {
     db: deploys.db, blobstore, tmpDir: config.tmp_dir,
-    clouds: async (ctx: TaskContext) => [ownCloud(cpis.cpiFor('', ctx))],
+    clouds: async (ctx: TaskContext) => allCpis(await loadCpis(deploys.db)).map((names) => stemcellCloud(names, cpis.cpiFor(names.name, ctx))),
+    deleteImage: (ctx: TaskContext, cpi: string, cid: string) => cpis.cpiFor(cpi, ctx).deleteStemcell(cid),
     stemcellTags: () => stemcellTags(deploys.db),
   };
-  const orphanedVms = { db: deploys.db, maxThreads: config.max_threads, vmCalls: (cpiName: string) => createVmCalls(cpis, { maxCreateTries: config.max_vm_create_tries, cpiName }) };
+  const orphanedVms = { db: deploys.db, maxThreads: config.max_threads, vmCalls: deploys.cpi };
   const orphanDiskDeps = { db: deploys.db, disks: deploys.disks, maxThreads: config.max_threads };
   return createRegistry([
     bind(updateDeployment, deploys),

@@ -1,5 +1,7 @@
+import { loadCpis } from '../configs/load-cpis';
 import { DirectorError, code } from '../core/errors';
 import { isHash, type Hash } from '../core/yaml';
+import { allCpis } from '../cpi/configured';
 import { isUploadNeeded, listStemcells, type ListedStemcell } from '../stemcells/store';
 import type { DeleteStemcellPayload } from '../task-types/artifact-payloads';
 import { acceptTask } from './accept-task';
@@ -20,15 +22,12 @@ export function presentStemcell(stemcell: ListedStemcell) {
   };
 }
 
-/** The director's own CPI has no name; CPI configs are not used yet. */
-const defaultCpi = [{ aliases: [''] }];
-
 /** Whether the CLI should upload a stemcell at all. */
 export async function uploadNeeded(deps: ApiDeps, request: ApiRequest): Promise<Reply> {
   const body = await request.body.json();
   const stemcell = isHash(body) && isHash(body.stemcell) ? body.stemcell : missing('stemcell');
   const wanted = { name: textField(stemcell, 'name'), version: textField(stemcell, 'version') };
-  return json({ needed: await isUploadNeeded(deps.db, wanted, defaultCpi) });
+  return json({ needed: await isUploadNeeded(deps.db, wanted, allCpis(await loadCpis(deps.db))) });
 }
 
 function textField(stemcell: Hash, field: string): string {

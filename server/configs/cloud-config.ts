@@ -1,5 +1,6 @@
 import type { AddressRange } from '../core/ip';
 import type { Hash } from '../core/yaml';
+import type { VmResources } from '../cpi/cpi';
 
 /** The cloud config of a deployment, merged, checked and with every reference resolved. Made by `parse.ts`. */
 export interface CloudConfig {
@@ -13,6 +14,8 @@ export interface CloudConfig {
 
 export interface Az {
   name: string;
+  /** Name of its CPI; absent, or '', for the director's own. */
+  cpi?: string;
   cloudProperties: Hash;
 }
 
@@ -98,6 +101,7 @@ export interface Compilation {
   az: string | null;
   network: Network;
   vmType: VmType | null;
+  vmResources: VmResources | null;
   vmExtensions: readonly VmType[];
   cloudProperties: Hash;
   env: Hash;

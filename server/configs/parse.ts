@@ -5,6 +5,7 @@ import { isHash, parseYaml, YamlError, type Hash } from '../core/yaml';
 import type { Az, CloudConfig, Compilation, DiskType, Network, VmType } from './cloud-config';
 import { parseDynamicNetwork, parseVipNetwork } from './cloud-networks';
 import { parseManualNetwork, type NetworkFacts } from './networks';
+import { parseVmResources } from './vm-resources';
 
 /**
  * Checks of configs and the cloud config's meaning.
@@ -52,7 +53,7 @@ export function mergeCloudConfigs(documents: readonly Hash[]): Hash {
 export function parseCloudConfig(documents: readonly Hash[], facts: NetworkFacts): CloudConfig {
   const document = mergeCloudConfigs(documents);
   refusePlaceholders(document, 'cloud config');
-  const azs = namedList(document, 'azs', parseAz, (name) => new DirectorError(190017, `Duplicate az name '${name}'`));
+  const azs = parseAzs(document);
   const networks = parseNetworks(document, azs, facts);
   const vmTypes = namedList(document, 'vm_types', parseVmType, (name) => new DirectorError(190004, `Duplicate vm type name '${name}'`));
   const vmExtensions = namedList(document, 'vm_extensions', parseVmType, (name) => new DirectorError(190005, `Duplicate vm extension name '${name}'`));
@@ -94,11 +95,16 @@ function firstRepeated(names: readonly string[]): string | undefined {
   return names.find((name, i) => names.indexOf(name) !== i);
 }
 
+/** The AZs of a merged cloud config. Throws 190017 for two of one name. */
+export function parseAzs(document: Hash): Az[] {
+  return namedList(document, 'azs', parseAz, (name) => new DirectorError(190017, `Duplicate az name '${name}'`));
+}
+
 function parseAz(item: unknown): Az {
   const name = requiredField(item, 'name', 'String');
   const cloudProperties = optionalField(item, 'cloud_properties', 'Hash') ?? {};
-  if (optionalField(item, 'cpi', 'String') !== undefined) throw notSupported(`'cpi' of az '${name}' (several CPIs)`);
-  return { name, cloudProperties };
+  const cpi = optionalField(item, 'cpi', 'String');
+  return { name, cloudProperties, ...(cpi === undefined ? {} : { cpi }) };
 }
 
 function parseVmType(item: unknown): VmType {
@@ -146,14 +152,14 @@ function parseCompilation(spec: Hash, parts: Parts): Compilation {
   const cloudProperties = optionalField(spec, 'cloud_properties', 'Hash') ?? {};
   const env = optionalField(spec, 'env', 'Hash') ?? {};
   const az = compilationAz(spec, parts.azs);
-  const vmType = compilationVmType(spec, parts.vmTypes, cloudProperties);
-  const vmExtensions = compilationVmExtensions(spec, parts.vmExtensions, vmType);
+  const vm = compilationVm(spec, parts.vmTypes, cloudProperties);
+  const vmExtensions = compilationVmExtensions(spec, parts.vmExtensions, vm);
   const network = parts.networks.find(({ name }) => name === networkName);
   if (!network) throw new DirectorError(120001, `Compilation config references an unknown network '${networkName}'`);
   if (!networkHasAzs(network, az === null ? null : [az])) {
     throw new DirectorError(150006, `Compilation config refers to az '${az ?? ''}' but network '${network.name}' has no matching subnet(s).`);
   }
-  return { workers, reuseVms, orphanWorkers, az, network, vmType, vmExtensions, cloudProperties, env };
+  return { workers, reuseVms, orphanWorkers, az, network, ...vm, vmExtensions, cloudProperties, env };
 }
 
 function compilationAz(spec: Hash, azs: readonly Az[]): string | null {
@@ -163,29 +169,26 @@ function compilationAz(spec: Hash, azs: readonly Az[]): string | null {
   throw new DirectorError(120002, `Compilation config references unknown az '${name}'. Known azs are: [${azs.map((az) => az.name).join(', ')}]`);
 }
 
-function compilationVmType(spec: Hash, vmTypes: readonly VmType[], cloudProperties: Hash): VmType | null {
+function compilationVm(spec: Hash, vmTypes: readonly VmType[], cloudProperties: Hash): Pick<Compilation, 'vmType' | 'vmResources'> {
   const name = optionalField(spec, 'vm_type', 'String');
-  const resources = optionalField(spec, 'vm_resources', 'Hash') ?? {};
-  const given = [name !== undefined && name !== '', Object.keys(resources).length > 0, Object.keys(cloudProperties).length > 0].filter(Boolean);
+  const resources = optionalField(spec, 'vm_resources', 'Hash');
+  const given = [name !== undefined && name !== '', Object.keys(resources ?? {}).length > 0, Object.keys(cloudProperties).length > 0].filter(Boolean);
   if (given.length > 1) {
     throw new DirectorError(120007, "Compilation config specifies more than one of 'vm_type', 'vm_resources', or 'cloud_properties', only one is allowed.");
   }
-  if (name === undefined) {
-    if (Object.keys(resources).length > 0) throw notSupported("'vm_resources' of the compilation config");
-    return null;
-  }
+  if (name === undefined) return { vmType: null, vmResources: resources ? parseVmResources(resources) : null };
   const found = vmTypes.find((vmType) => vmType.name === name);
-  if (found) return found;
+  if (found) return { vmType: found, vmResources: null };
   throw new DirectorError(120003, `Compilation config references unknown vm type '${name}'. Known vm types are: ${vmTypes.map((vmType) => vmType.name).join(', ')}`);
 }
 
-function compilationVmExtensions(spec: Hash, known: readonly VmType[], vmType: VmType | null): VmType[] {
+function compilationVmExtensions(spec: Hash, known: readonly VmType[], vm: Pick<Compilation, 'vmType' | 'vmResources'>): VmType[] {
   return (optionalField(spec, 'vm_extensions', 'Array') ?? []).map((name) => {
     const found = known.find((extension) => extension.name === name);
     if (!found) {
       throw new DirectorError(120005, `Compilation config references unknown vm extension '${typeof name === 'string' ? name : rubyInspect(name)}'. Known vm extensions are: ${known.map((extension) => extension.name).join(', ')}`);
     }
-    if (!vmType) throw new DirectorError(120007, `Compilation config is using vm extension '${found.name}' and must configure a vm type or vm_resources block.`);
+    if (!vm.vmType && !vm.vmResources) throw new DirectorError(120007, `Compilation config is using vm extension '${found.name}' and must configure a vm type or vm_resources block.`);
     return found;
   });
 }

@@ -1,7 +1,9 @@
+import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import type { z } from 'zod';
 import { code, DirectorError } from '../core/errors';
 import type { Cpi, CpiCaller, CpiInfo, Cpis, CreateVm } from './cpi';
+import { findCpi, type ConfiguredCpi } from './configured';
 import { CpiError, isCpiError } from './errors';
 import { runCpi, type CpiProcess } from './process';
 import { buildRequest, cid, cloudPropertiesResult, createVmResult, diskCids, diskHint, errorOf, infoResult, newRequestId, parseResponse, redactRequest, type RequestInput } from './protocol';
@@ -13,6 +15,10 @@ export interface CpisOptions {
   preferredApiVersion: number;
   directorUuid: string;
   environment: CpiProcess['environment'];
+  /** What the CPI configs say now; undefined when there are none. Asked before every call of a named CPI. */
+  configured: () => Promise<readonly ConfiguredCpi[] | undefined>;
+  /** Puts the values of variables into what a CPI is given; they are seen by nothing but the CPI's process. */
+  interpolate: (document: CpiCommand) => Promise<CpiCommand>;
   /** Told of every finished call, for metrics. */
   onCall?: ((call: { method: string; ms: number; outcome: 'ok' | 'error' }) => void) | undefined;
 }
@@ -23,41 +29,62 @@ export interface CpisOptions {
  */
 const infoHoldsMs = 60_000;
 
-interface Known {
+/** How a CPI is run. */
+export interface CpiCommand {
   path: string;
+  /** Of the CPI config: part of the `context` of every call. */
+  properties: Record<string, unknown>;
+}
+
+interface Known {
   modified: number;
   until: number;
   info: CpiInfo;
 }
 
-/** Makes the CPIs of this director: for now its own one, of which the name is empty. */
+/** What is known of CPIs, by executable and properties: the same program may speak for several clouds. */
+type KnownCpis = Map<string, Known>;
+
+/** More than anybody has CPIs: what is known of former ones is dropped. */
+const maxKnown = 200;
+
+/** Makes the CPIs of this director: its own one, of which the name is empty, and those of the CPI configs. */
 export function createCpis(options: CpisOptions): Cpis {
-  const known: { last: Known | undefined } = { last: undefined };
-  return {
-    cpiFor: (name, caller) => {
-      if (name !== '') throw new DirectorError(code.cpiNotFound, `CPI '${name}' not found in cpi-config (because cpi-config is not set)`);
-      return createCpi({ options, caller, known });
-    },
-  };
+  const known: KnownCpis = new Map();
+  return { cpiFor: (name, caller) => createCpi({ options, name, caller, known }) };
 }
 
 interface Session {
   options: CpisOptions;
+  name: string;
   caller: CpiCaller;
-  known: { last: Known | undefined };
+  known: KnownCpis;
+}
+
+/**
+ * The command behind a name, which may be one that the CPI had before. The director's own CPI keeps its VMs when there are CPI configs.
+ * Rule and texts: cloudfoundry/bosh src/bosh-director/lib/bosh/director/cloud_factory.rb.
+ */
+async function commandOf({ options, name }: Session): Promise<CpiCommand> {
+  if (name === '') return { path: options.path, properties: {} };
+  const cpis = await options.configured();
+  const found = cpis && findCpi(cpis, name);
+  if (!found) throw new DirectorError(code.generic, `CPI '${name}' not found in cpi-config${cpis ? '' : ' (because cpi-config is not set)'}`);
+  return options.interpolate({ path: found.execPath, properties: found.properties });
 }
 
 function createCpi(session: Session): Cpi {
   const call = async (method: string, args: readonly unknown[], stemcellApiVersion?: number | null) => {
-    const { apiVersion } = await negotiate(session);
-    return callOnce(session, { method, args, stemcellApiVersion, apiVersion });
+    const command = await commandOf(session);
+    const { apiVersion } = await negotiate(session, command);
+    return callOnce(session, command, { method, args, stemcellApiVersion, apiVersion });
   };
   const callFor = async <T>(schema: z.ZodType<T>, method: string, args: readonly unknown[], stemcellApiVersion?: number | null) =>
     checked(schema, method, await call(method, args, stemcellApiVersion));
   return {
-    info: () => negotiate(session),
+    info: async () => negotiate(session, await commandOf(session)),
     createStemcell: async (imagePath, cloudProperties, tags) => {
-      const { apiVersion } = await negotiate(session);
+      const { apiVersion } = await negotiate(session, await commandOf(session));
       return callFor(cid, 'create_stemcell', apiVersion >= 3 ? [imagePath, cloudProperties, { tags }] : [imagePath, cloudProperties]);
     },
     deleteStemcell: async (stemcell) => void (await call('delete_stemcell', [stemcell])),
@@ -85,14 +112,15 @@ function createCpi(session: Session): Cpi {
 const lowestApiVersion = 2;
 
 /** Asks the CPI for its version, or takes the answer of a moment ago. */
-async function negotiate(session: Session): Promise<CpiInfo> {
-  const { path, preferredApiVersion } = session.options;
-  const modified = await stat(path).then((found) => found.mtimeMs, () => 0);
-  const { last } = session.known;
-  if (last && last.path === path && last.modified === modified && performance.now() < last.until) return last.info;
+async function negotiate(session: Session, command: CpiCommand): Promise<CpiInfo> {
+  const { preferredApiVersion } = session.options;
+  const modified = await stat(command.path).then((found) => found.mtimeMs, () => 0);
+  const key = createHash('sha256').update(JSON.stringify([command.path, command.properties])).digest('hex');
+  const last = session.known.get(key);
+  if (last && last.modified === modified && performance.now() < last.until) return last.info;
   let answer: z.infer<typeof infoResult>;
   try {
-    answer = checked(infoResult, 'info', await callOnce(session, { method: 'info', args: [] }));
+    answer = checked(infoResult, 'info', await callOnce(session, command, { method: 'info', args: [] }));
   } catch (error) {
     if (isCpiError(error, 'NotImplemented')) throw new CpiError('NotSupported', 'CPI must report api_version via info', { cause: error });
     throw error;
@@ -102,25 +130,26 @@ async function negotiate(session: Session): Promise<CpiInfo> {
   if (apiVersion < lowestApiVersion) {
     throw new CpiError('NotSupported', `CPI API version ${apiVersion} is not supported. Minimum required version is ${lowestApiVersion}.`);
   }
-  session.caller.log.debug(`Using cpi_version ${apiVersion} for CPI `);
+  session.caller.log.debug(`Using cpi_version ${apiVersion} for CPI ${session.name}`);
   const info = { apiVersion, stemcellFormats: answer.stemcell_formats ?? [] };
-  session.known.last = { path, modified, until: performance.now() + infoHoldsMs, info };
+  if (session.known.size >= maxKnown) session.known.clear();
+  session.known.set(key, { modified, until: performance.now() + infoHoldsMs, info });
   return info;
 }
 
 /** One CPI process, from the fence to the result. */
-async function callOnce(session: Session, input: Omit<RequestInput, 'directorUuid' | 'requestId'>): Promise<unknown> {
+async function callOnce(session: Session, command: CpiCommand, input: Omit<RequestInput, 'directorUuid' | 'requestId' | 'properties'>): Promise<unknown> {
   const { options, caller } = session;
   const requestId = newRequestId();
-  const request = buildRequest({ ...input, requestId, directorUuid: options.directorUuid });
+  const request = buildRequest({ ...input, requestId, directorUuid: options.directorUuid, properties: command.properties });
   const started = performance.now();
   const report = (outcome: 'ok' | 'error') => options.onCall?.({ method: input.method, ms: performance.now() - started, outcome });
   const note = (text: string) => caller.log.debug(`[external-cpi] [${requestId}] ${text}`);
   await caller.fence();
-  note(`request: ${JSON.stringify(redactRequest(request))} with command: ${options.path}`);
+  note(`request: ${JSON.stringify(redactRequest(request, Object.keys(command.properties)))} with command: ${command.path}`);
   try {
     const output = await runCpi({
-      path: options.path,
+      path: command.path,
       stdin: JSON.stringify(request),
       environment: options.environment,
       kill: caller.uncancellable().signal,

@@ -36,6 +36,13 @@ export interface CreateVm {
   stemcellApiVersion: number | null;
 }
 
+/** What a VM shall have, whatever the cloud calls it; sizes in MiB. */
+export interface VmResources {
+  cpu: number;
+  ram: number;
+  ephemeral_disk_size: number;
+}
+
 /** Where the agent finds an attached disk. */
 export type DiskHint = string | Record<string, unknown>;
 
@@ -55,7 +62,7 @@ export interface Cpi {
   hasVm(cid: string): Promise<boolean>;
   rebootVm(cid: string): Promise<void>;
   setVmMetadata(cid: string, metadata: Record<string, string>): Promise<void>;
-  calculateVmCloudProperties(resources: { ram: number; cpu: number; ephemeral_disk_size: number }): Promise<CloudProperties>;
+  calculateVmCloudProperties(resources: VmResources): Promise<CloudProperties>;
   /** `size` in MiB. */
   createDisk(size: number, cloudProperties: CloudProperties, vmCid: string): Promise<string>;
   deleteDisk(cid: string): Promise<void>;

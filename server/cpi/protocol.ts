@@ -9,7 +9,8 @@ import { CpiError, cpiErrorTypes, type CpiErrorType } from './errors';
 export interface CpiRequest {
   method: string;
   arguments: readonly unknown[];
-  context: { director_uuid: string; request_id: string; vm?: { stemcell: { api_version: number } } };
+  /** `director_uuid`, `request_id`, `vm` where the stemcell matters, and the properties of the CPI config, which win. */
+  context: Record<string, unknown>;
   /** Absent in `info`, before the version is known. */
   api_version?: number;
 }
@@ -21,15 +22,17 @@ export interface RequestInput {
   requestId: string;
   stemcellApiVersion?: number | null | undefined;
   apiVersion?: number | undefined;
+  /** Of the CPI config. */
+  properties?: Record<string, unknown>;
 }
 
 export function buildRequest(input: RequestInput): CpiRequest {
-  const { method, args, directorUuid, requestId, stemcellApiVersion, apiVersion } = input;
+  const { method, args, directorUuid, requestId, stemcellApiVersion, apiVersion, properties } = input;
   const vm = stemcellApiVersion === undefined || stemcellApiVersion === null ? {} : { vm: { stemcell: { api_version: stemcellApiVersion } } };
   return {
     method,
     arguments: args,
-    context: { director_uuid: directorUuid, request_id: requestId, ...vm },
+    context: { director_uuid: directorUuid, request_id: requestId, ...vm, ...properties },
     ...(apiVersion === undefined ? {} : { api_version: apiVersion }),
   };
 }
@@ -42,15 +45,18 @@ export function newRequestId(): string {
 const hidden = '<redacted>';
 const openBoshKeys = new Set(['group', 'groups', 'tags']);
 
-/** The request as the debug log shows it: cloud properties and environments of VMs may hold secrets. */
-export function redactRequest(request: CpiRequest): CpiRequest {
+/**
+ * The request as the debug log shows it: cloud properties, environments of VMs and the properties of the CPI (of which `secretKeys`
+ * are the names) may hold secrets.
+ */
+export function redactRequest(request: CpiRequest, secretKeys: readonly string[] = []): CpiRequest {
   const args = request.arguments.map((argument, index) => {
     if (!isHash(argument)) return argument;
     if (request.method === 'create_vm') return redactCreateVm(argument, index);
     const cloudProperties = { create_disk: 1, update_disk: 2, create_stemcell: 1 }[request.method];
     return index === cloudProperties ? hideValues(argument) : argument;
   });
-  return { ...request, arguments: args };
+  return { ...request, arguments: args, context: mapValues(request.context, (value, key) => (secretKeys.includes(key) ? hidden : value)) };
 }
 
 function redactCreateVm(argument: Hash, index: number): Hash {

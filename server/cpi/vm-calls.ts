@@ -1,4 +1,4 @@
-import type { CpiCaller, Cpis, CreateVm } from './cpi';
+import type { CloudProperties, CpiCaller, Cpis, CreateVm, VmResources } from './cpi';
 import { createVmWithRetries } from './client';
 import { isCpiError } from './errors';
 
@@ -15,6 +15,8 @@ export interface VmCalls {
   hasVm(caller: CpiCaller, cid: string): Promise<boolean | undefined>;
   /** CPIs without metadata are passed over. */
   setVmMetadata(caller: CpiCaller, cid: string, metadata: Record<string, string>): Promise<void>;
+  /** The cloud properties of a VM that has these resources. */
+  calculateVmCloudProperties(caller: CpiCaller, resources: VmResources): Promise<CloudProperties>;
 }
 
 /** The calls, on one CPI; `cpiName` as in the CPI config, '' for the director's own. */
@@ -50,5 +52,6 @@ export function createVmCalls(cpis: Cpis, options: { maxCreateTries: number; cpi
         caller.log.debug(`The CPI has no set_vm_metadata: ${error.message}`);
       }
     },
+    calculateVmCloudProperties: (caller, resources) => cpiFor(caller).calculateVmCloudProperties(resources),
   };
 }

@@ -28,7 +28,7 @@ export async function bindPlan(ctx: TaskContext, plan: Plan, deploymentId: numbe
     const wishes = all.flatMap((instance) => instance.reservations.make.map(({ address, network, static: isStatic, nicGroup }) => ({ address, networkName: network, static: isStatic, nicGroup, instanceId: instance.existing?.id ?? ids.get(instance.uuid) ?? 0 })));
     const taken = await reserveAddresses(tx, wishes, ctx.taskId);
     if (taken.length > 0) throw new AddressTaken(taken);
-    await linkArtifacts(tx, deploymentId, { releaseVersionIds: plan.releases.map((release) => release.id), stemcellIds: plan.stemcells.flatMap((stemcell) => stemcell.ids) });
+    await linkArtifacts(tx, deploymentId, { releaseVersionIds: plan.releases.map((release) => release.id), stemcellIds: plan.stemcells.flatMap((stemcell) => stemcell.images.map((image) => image.id)) });
     await giveDnsIds(tx, plan.dns.names);
     await recordLinks(tx, deploymentId, linksToRecord(plan));
     return ids;

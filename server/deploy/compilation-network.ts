@@ -3,9 +3,9 @@ import { code, DirectorError } from '../core/errors';
 import type { NetworkSettings } from '../instances/instance';
 import { addressPool } from '../plan/address-pool';
 import { dynamicSettings, manualSettings } from '../plan/network-settings';
-import type { CompilationPlan } from '../plan/types';
 import type { TaskContext } from '../tasks/context';
 import { listTakenAddresses, reserveAddresses } from './store';
+import type { CompilationPlan } from '../plan/compilation';
 
 /** Addresses for compilation VMs: one of the compilation network each, recorded before the VM is made unless the cloud allots it. */
 export interface WorkerNetworks {

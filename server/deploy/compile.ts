@@ -1,15 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import type { Agent, CompiledPackage, PackageToCompile } from '../agents/agent';
 import { code, DirectorError } from '../core/errors';
-import type { CompiledBuild, PackageRequirement, Plan, PlannedStemcell, RequirementKey } from '../plan/types';
+import { instanceName } from '../instances/instance';
+import { orphanVm } from '../instances/orphan-vm-store';
+import type { CompiledBuild, PackageRequirement, Plan, RequirementKey } from '../plan/types';
+import { aliasesOf } from '../cpi/configured';
 import { createCompiledPackage, findCompiledPackage, nextBuild } from '../releases/store';
 import type { TaskContext } from '../tasks/context';
 import { isInterruption } from '../tasks/interruption';
 import { mapPool } from '../core/concurrency';
 import { withWorkerNetworks, type WorkerNetworks } from './compilation-network';
 import type { DeployDeps } from './ports';
-import { createInstances, deleteInstanceRecord, listRecordedInstances, releaseEarlierLocks, type InstanceRow, type VmRow } from './store';
-import { askState, createVm, deleteVm } from './vm-steps';
+import { createInstances, deleteInstanceRecord, listRecordedInstances, releaseEarlierLocks, type InstanceRow } from './store';
+import { calculateResources } from './vm-resources';
+import { askState, createVm, deleteVm, type DoomedVm } from './vm-steps';
+import { stemcellIn, type CpiStemcell } from '../plan/stemcells';
 
 /**
  * Compiles what the plan's groups need and nobody has compiled: ready packages (all dependencies compiled) are handed to
@@ -25,7 +30,7 @@ export async function compilePackages(ctx: TaskContext, deps: DeployDeps, plan: 
   // The lock of a package whose lost compilation was recorded last would keep other deploys waiting until this task's end.
   if (ctx.attempt > 1) await ctx.write((tx) => releaseEarlierLocks(tx, ctx, { prefix: 'lock:compile:', keep: todo.map(lockName) }));
   if (todo.length === 0) {
-    await deleteLeftoverWorkers(ctx, deps, deploymentId);
+    await deleteLeftoverWorkers(ctx, deps, plan, deploymentId);
     return builds;
   }
   const pool = new WorkerVms(ctx, deps, plan, deploymentId);
@@ -113,6 +118,7 @@ interface Worker {
   vmId: number;
   cid: string;
   agentId: string;
+  cpi: string;
   apiVersion: number | null;
   stemcellCid: string;
 }
@@ -154,18 +160,19 @@ class WorkerVms {
       const vm = vms.find((candidate) => candidate.state === 'created' && candidate.cid !== null && candidate.permanentNatsCredentials);
       const alive = vm !== undefined && (await askState(this.#ctx, this.#deps, { id: vm.agentId, name: label(instance) }, 5_000)) !== undefined;
       const stemcellCid = stemcellOf(instance);
-      if (!vm || vm.cid === null || !alive || stemcellCid === undefined) {
-        await deleteWorker(this.#ctx, this.#deps, instance, vms);
+      if (!vm || vm.cid === null || !alive || stemcellCid === undefined || !aliasesOf(this.#plan.cpis, this.#plan.compilation.cpi).includes(vm.cpi)) {
+        await disposeOf(this.#ctx, this.#deps, { plan: this.#plan, instance, vms });
         continue;
       }
-      const worker: Worker = { instanceId: instance.id, uuid: instance.uuid, vmId: vm.id, cid: vm.cid, agentId: vm.agentId, apiVersion: vm.stemcellApiVersion, stemcellCid };
+      const worker: Worker = { instanceId: instance.id, uuid: instance.uuid, vmId: vm.id, cid: vm.cid, agentId: vm.agentId, cpi: vm.cpi, apiVersion: vm.stemcellApiVersion, stemcellCid };
       this.#idle.push(worker);
       this.#all.add(worker);
     }
   }
 
   async compile(requirement: PackageRequirement, build: number, builds: ReadonlyMap<RequirementKey, CompiledBuild>): Promise<{ blobstoreId: string; sha1: string }> {
-    const { package: pkg, stemcell } = requirement;
+    const { package: pkg } = requirement;
+    const stemcell = stemcellIn(requirement.stemcell, this.#plan.compilation.cpi, this.#plan.cpis);
     const stepKey = `compile:${requirement.key}`;
     const remembered = this.#ctx.remembered(`${stepKey}:worker`) as RememberedWork | undefined;
     const worker = await this.#worker(stemcell, remembered);
@@ -199,12 +206,12 @@ class WorkerVms {
   async deleteAll(): Promise<void> {
     const ctx = this.#ctx.uncancellable();
     const workers = (await listRecordedInstances(this.#deps.db, this.#deploymentId)).filter(({ instance }) => instance.compilation);
-    await mapPool(workers, this.#deps.settings.maxThreads, ({ instance, vms }) => deleteWorker(ctx, this.#deps, instance, vms));
+    await mapPool(workers, this.#deps.settings.maxThreads, ({ instance, vms }) => disposeOf(ctx, this.#deps, { plan: this.#plan, instance, vms }));
     this.#all.clear();
     this.#idle = [];
   }
 
-  async #worker(stemcell: PlannedStemcell, remembered: RememberedWork | undefined): Promise<Worker> {
+  async #worker(stemcell: CpiStemcell, remembered: RememberedWork | undefined): Promise<Worker> {
     const fits = this.#idle.findIndex((worker) => (remembered ? worker.agentId === remembered.agentId : this.#plan.compilation.reuseVms && worker.stemcellCid === stemcell.cid));
     const [found] = fits >= 0 ? this.#idle.splice(fits, 1) : [];
     if (found) return found;
@@ -213,7 +220,7 @@ class WorkerVms {
     return this.#create(stemcell);
   }
 
-  async #create(stemcell: PlannedStemcell): Promise<Worker> {
+  async #create(stemcell: CpiStemcell): Promise<Worker> {
     const { compilation, deployment, tags } = this.#plan;
     const uuid = randomUUID();
     const group = `compilation-${uuid}`;
@@ -221,20 +228,23 @@ class WorkerVms {
       const ids = await createInstances(tx, [{ uuid, deploymentId: this.#deploymentId, job: group, index: 0, az: compilation.az, bootstrap: false, compilation: true, spec: { stemcell: { cid: stemcell.cid } } }]);
       return ids.get(uuid) ?? 0;
     });
+    const { cpi, vmResources: resources } = compilation;
+    const [calculated] = resources ? await calculateResources(this.#ctx, this.#deps, [{ cpi, resources }]) : [];
+    const cloudProperties = { ...compilation.cloudProperties, ...calculated?.cloudProperties };
     const vm = await createVm(this.#ctx, this.#deps, {
-      instanceId, label: `${group}/${uuid} (0)`, deployment, group, az: compilation.az, stemcell: { cid: stemcell.cid, apiVersion: stemcell.apiVersion },
-      cloudProperties: compilation.cloudProperties, networks, env: compilation.env, tags, metadata: { id: uuid, job: group, instance_group: group, index: '0', name: `${group}/${uuid}` },
+      instanceId, label: `${group}/${uuid} (0)`, deployment, group, az: compilation.az, cpi: compilation.cpi, stemcell: { cid: stemcell.cid, apiVersion: stemcell.apiVersion },
+      cloudProperties, networks, env: compilation.env, tags, metadata: { id: uuid, job: group, instance_group: group, index: '0', name: `${group}/${uuid}` },
     });
     await this.#deps.agents.agentFor(vm.agent, this.#ctx).apply({ deployment, job: { name: group, templates: [], template: '', version: '' }, index: 0, id: uuid, networks });
-    const worker: Worker = { instanceId, uuid, vmId: vm.vmId, cid: vm.cid, agentId: vm.agent.id, apiVersion: stemcell.apiVersion, stemcellCid: stemcell.cid };
+    const worker: Worker = { instanceId, uuid, vmId: vm.vmId, cid: vm.cid, agentId: vm.agent.id, cpi: compilation.cpi, apiVersion: stemcell.apiVersion, stemcellCid: stemcell.cid };
     this.#all.add(worker);
     return worker;
   }
 
   async #delete(worker: Worker): Promise<void> {
     this.#all.delete(worker);
-    await deleteVm(this.#ctx, this.#deps, { id: worker.vmId, cid: worker.cid, stemcellApiVersion: worker.apiVersion });
-    await this.#ctx.write((tx) => deleteInstanceRecord(tx, worker.instanceId));
+    const { instanceId: id, uuid, vmId, cid, cpi, apiVersion } = worker;
+    await disposeOf(this.#ctx, this.#deps, { plan: this.#plan, instance: { id, uuid, job: `compilation-${uuid}` }, vms: [{ id: vmId, cid, cpi, stemcellApiVersion: apiVersion }] });
   }
 
   #dependencies(requirement: PackageRequirement, builds: ReadonlyMap<RequirementKey, CompiledBuild>): Record<string, { name: string; version: string; sha1: string; blobstore_id: string }> {
@@ -260,14 +270,25 @@ function stemcellOf(instance: InstanceRow): string | undefined {
   return typeof stemcell === 'object' && stemcell !== null && 'cid' in stemcell && typeof stemcell.cid === 'string' ? stemcell.cid : undefined;
 }
 
-async function deleteWorker(ctx: TaskContext, deps: DeployDeps, instance: InstanceRow, vms: readonly VmRow[]): Promise<void> {
-  for (const vm of vms) await deleteVm(ctx, deps, vm);
-  await ctx.write((tx) => deleteInstanceRecord(tx, instance.id));
+interface SpentWorker {
+  plan: Plan;
+  instance: Pick<InstanceRow, 'id' | 'uuid' | 'job'>;
+  vms: readonly DoomedVm[];
+}
+
+/** Deletes a compilation VM, or leaves that to the clean-up of orphaned VMs, which the deploy need not wait for. */
+async function disposeOf(ctx: TaskContext, deps: DeployDeps, { plan, instance, vms }: SpentWorker): Promise<void> {
+  const orphaned = plan.compilation.orphanWorkers ? vms.filter((vm) => vm.cid !== null) : [];
+  for (const vm of vms) if (!orphaned.includes(vm)) await deleteVm(ctx, deps, vm);
+  await ctx.write(async (tx) => {
+    for (const vm of orphaned) await orphanVm(tx, vm.id, { deployment: plan.deployment, instance: instanceName({ group: instance.job, uuid: instance.uuid }) });
+    await deleteInstanceRecord(tx, instance.id);
+  });
 }
 
 /** Compilation VMs of an attempt that was lost after everything had been compiled. */
-async function deleteLeftoverWorkers(ctx: TaskContext, deps: DeployDeps, deploymentId: number): Promise<void> {
+async function deleteLeftoverWorkers(ctx: TaskContext, deps: DeployDeps, plan: Plan, deploymentId: number): Promise<void> {
   for (const { instance, vms } of await listRecordedInstances(deps.db, deploymentId)) {
-    if (instance.compilation) await deleteWorker(ctx, deps, instance, vms);
+    if (instance.compilation) await disposeOf(ctx, deps, { plan, instance, vms });
   }
 }

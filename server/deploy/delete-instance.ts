@@ -9,7 +9,7 @@ import { deleteOrAbandonVm, deleteVm } from './vm-steps';
 
 export interface Deletion {
   instance: Pick<InstanceRow, 'id' | 'uuid' | 'job' | 'index' | 'state'>;
-  vms: readonly Pick<VmRow, 'id' | 'agentId' | 'cid' | 'active' | 'stemcellApiVersion'>[];
+  vms: readonly Pick<VmRow, 'id' | 'agentId' | 'cid' | 'cpi' | 'active' | 'stemcellApiVersion'>[];
   skipDrain: boolean;
 }
 

@@ -18,6 +18,7 @@ import { JobSourceCache, renderAgain, renderPlan, type RenderCaller, type Render
 import { findDeployment, recordSuccess, releaseUnusedAddresses, type DeploymentRow } from './store';
 import { hasChanges, updateGroups } from './update-groups';
 import { resolveUnfinishedVms } from './vm-steps';
+import { calculateResources } from './vm-resources';
 
 export interface DeployOrder {
   deployment: string;
@@ -109,7 +110,7 @@ async function prepare(ctx: TaskContext, deps: DeployDeps, order: PlanOrder): Pr
 async function planAndBind(ctx: TaskContext, deps: DeployDeps, order: PlanOrder): Promise<{ plan: Plan; instanceIds: Map<string, number> }> {
   for (let attempt = 1; ; attempt++) {
     await ctx.checkpoint();
-    const plan = await planWithDnsIds(ctx, await loadPlanInput(ctx, deps, { ...order, taskId: ctx.taskId, newUuid: randomUUID }));
+    const plan = await planWithDnsIds(ctx, await loadPlanInput(ctx, deps, { ...order, taskId: ctx.taskId, newUuid: randomUUID, calculateResources: (wanted) => calculateResources(ctx, deps, wanted) }));
     for (const warning of attempt === 1 ? plan.warnings : []) await ctx.stages.warning(warning);
     try {
       return { plan, instanceIds: await bindPlan(ctx, plan, order.deployment.id) };
@@ -124,7 +125,7 @@ async function record(ctx: TaskContext, order: DeployOrder, deployment: Deployme
   await ctx.write((tx) =>
     recordSuccess(tx, deployment.id, {
       manifest: plan.manifest, manifestText: order.manifestText, tags: plan.tags, configIds: [...order.configIds.cloud, ...order.configIds.runtime],
-      releaseVersionIds: plan.releases.map((release) => release.id), stemcellIds: plan.stemcells.flatMap((stemcell) => stemcell.ids),
+      releaseVersionIds: plan.releases.map((release) => release.id), stemcellIds: plan.stemcells.flatMap((stemcell) => stemcell.images.map((image) => image.id)),
     }),
   );
 }

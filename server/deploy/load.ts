@@ -1,3 +1,4 @@
+import { loadCpis } from '../configs/load-cpis';
 import { mapPool } from '../core/concurrency';
 import { code, DirectorError } from '../core/errors';
 import { isHash, parseYaml, type Hash } from '../core/yaml';
@@ -9,6 +10,7 @@ import type { DeployRequest, PlanInput, RecordedInstance, RecordedState } from '
 import { listCompiledPackages, loadReleases } from '../releases/store';
 import { loadStemcells } from '../stemcells/store';
 import type { AgentCaller } from '../agents/agent';
+import { neededResources, type CalculatedResources, type ResourcesOfCpi } from '../plan/vm-resources';
 import type { DeployDeps } from './ports';
 import { listRecordedInstances, listTakenAddresses, readConfigs, type DeploymentRow, type RecordedInstance as StoredInstance } from './store';
 
@@ -18,6 +20,8 @@ export interface LoadRequest {
   configIds: { cloud: readonly number[]; runtime: readonly number[] };
   request: DeployRequest;
   newUuid: () => string;
+  /** Asks CPIs what they make of `vm_resources`. */
+  calculateResources: (wanted: readonly ResourcesOfCpi[]) => Promise<CalculatedResources[]>;
   /** The task that asks: what it has made itself is known as fresh. */
   taskId?: number;
   /** How long an agent has for its answer, ms; default: as long as any request. */
@@ -37,10 +41,8 @@ export async function loadPlanInput(caller: AgentCaller, deps: LoadDeps, load: L
   const configs = await readConfigs(deps.db, [...load.configIds.cloud, ...load.configIds.runtime]);
   const documents = (type: string) => configs.filter((config) => config.type === type).map((config) => asHash(parseYaml(config.content), `${type} config '${config.name}'`));
   const runtimeConfigs = documents('runtime');
-  return {
-    manifest: load.manifest, cloudConfigs: documents('cloud'), runtimeConfigs,
-    state: await loadState(caller, deps, load, runtimeConfigs), request: load.request, newUuid: load.newUuid,
-  };
+  const input = { manifest: load.manifest, cloudConfigs: documents('cloud'), runtimeConfigs, state: await loadState(caller, deps, load, runtimeConfigs), request: load.request, newUuid: load.newUuid };
+  return { ...input, calculatedResources: await load.calculateResources(neededResources(input)) };
 }
 
 async function loadState(caller: AgentCaller, deps: LoadDeps, load: LoadRequest, runtimeConfigs: readonly Hash[]): Promise<RecordedState> {
@@ -56,6 +58,7 @@ async function loadState(caller: AgentCaller, deps: LoadDeps, load: LoadRequest,
     takenAddresses: (await listTakenAddresses(deps.db)).map((row) => row.address),
     releases,
     stemcells: await loadStemcells(deps.db),
+    cpis: await loadCpis(deps.db),
     compiledPackages: await listCompiledPackages(deps.db, releases.flatMap((release) => release.packages.map((pkg) => pkg.id))),
     deployments: [...new Set([...(await listDeploymentNames(deps.db)), load.deployment.name])],
     linkProviders: await listSharedProviders(deps.db, load.deployment.id),
@@ -86,7 +89,7 @@ function toRecorded(taskId: number | undefined, { instance, vms, addresses, disk
     ...(vm && vm.cid !== null
       ? {
           vm: {
-            id: vm.id, agentId: vm.agentId, cid: vm.cid, active: vm.active, stemcellApiVersion: vm.stemcellApiVersion, createdAt: vm.createdAt.toISOString(),
+            id: vm.id, agentId: vm.agentId, cid: vm.cid, cpi: vm.cpi, active: vm.active, stemcellApiVersion: vm.stemcellApiVersion, createdAt: vm.createdAt.toISOString(),
             trustedCertsSha1: vm.trustedCertsSha1, natsConfigSha1: vm.natsConfigSha1, blobstoreConfigSha1: vm.blobstoreConfigSha1,
             networks: vm.networks as Record<string, NetworkSettings>,
           },
@@ -94,7 +97,7 @@ function toRecorded(taskId: number | undefined, { instance, vms, addresses, disk
       : {}),
     reservations: addresses.map((row) => ({ address: row.address, network: row.networkName, static: row.static, ...(row.nicGroup === null ? {} : { nicGroup: row.nicGroup }), ...(row.vmId === null ? {} : { vmId: row.vmId }) })),
     ...(state ? { agentState: state } : {}),
-    persistentDisks: disks.map(({ id, cid, name, size, cloudProperties, active, taskId: madeBy }) => ({ id, cid, name, size, cloudProperties, active, fresh: madeBy === taskId })),
+    persistentDisks: disks.map(({ id, cid, cpi, name, size, cloudProperties, active, taskId: madeBy }) => ({ id, cid, cpi, name, size, cloudProperties, active, fresh: madeBy === taskId })),
   };
 }
 

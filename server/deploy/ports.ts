@@ -12,7 +12,8 @@ export interface DeployDeps {
   db: Database;
   blobstore: Blobstore;
   agents: Agents;
-  cpi: VmCalls;
+  /** Calls of the CPI of that name; '' is the director's own. */
+  cpi: (name: string) => VmCalls;
   disks: DiskCalls;
   renderer: { render(job: RenderJob, scope: string, signal?: AbortSignal): Promise<RenderedJob> };
   nats: NatsPort;

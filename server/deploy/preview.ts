@@ -1,23 +1,31 @@
 import { randomUUID } from 'node:crypto';
 import type { AgentCaller } from '../agents/agent';
+import { notSupported } from '../core/errors';
 import { buildPlan } from '../plan/build-plan';
 import { withCompiled, withRendered } from '../plan/changes';
 import { outcomeOf, type Outcome } from '../plan/outcome';
 import type { CompiledBuild, CompleteInstancePlan, Plan, RequirementKey } from '../plan/types';
+import type { CalculatedResources, ResourcesOfCpi } from '../plan/vm-resources';
 import { loadPlanInput, type LoadDeps, type LoadRequest } from './load';
 import { JobSourceCache, renderPlan, type RenderCaller, type RenderDeps } from './render-plan';
 import { listUnfinishedVms } from './store';
 
 /** What a deploy would do, found out in the way in which a deploy does it: nothing is recorded, and no lock is needed. */
 
-export type PlanOrder = Omit<LoadRequest, 'newUuid'>;
+export type PlanOrder = Omit<LoadRequest, 'newUuid' | 'calculateResources'>;
 
 /** Patience with each agent, ms: somebody waits for the preview. */
 const agentTimeoutMs = 2_000;
 
 /** The plan of a deploy from what is recorded now and what its agents say; see `buildPlan` for errors. */
 export async function planDeploy(caller: AgentCaller, deps: LoadDeps, order: PlanOrder): Promise<Plan> {
-  return buildPlan(await loadPlanInput(caller, deps, { ...order, newUuid: randomUUID }));
+  return buildPlan(await loadPlanInput(caller, deps, { ...order, newUuid: randomUUID, calculateResources: askNobody }));
+}
+
+/** CPIs are called by tasks only: their output belongs to one. */
+async function askNobody(wanted: readonly ResourcesOfCpi[]): Promise<CalculatedResources[]> {
+  if (wanted.length > 0) throw notSupported("A preview of instance groups with 'vm_resources'", 'deploy with --dry-run, which asks the CPI');
+  return [];
 }
 
 /** Adds what rendering and compiling would change. Packages that are still to be compiled count as different from what instances have, as they will be. */

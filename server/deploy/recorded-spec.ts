@@ -24,7 +24,7 @@ const networkSettings: z.ZodType<NetworkSettings> = z.looseObject({
 
 const networks = z.record(z.string(), networkSettings);
 
-const vmFacts = z.object({ networks, stemcell: z.object({ name: z.string(), version: z.string() }), env: hash });
+const vmFacts = z.object({ networks, stemcell: z.object({ name: z.string(), version: z.string(), cpi: z.string().default('') }), env: hash });
 
 const jobSpec = z.looseObject({
   name: z.string(),

@@ -1,7 +1,9 @@
 import type { Tx } from '../../db/client';
+import { loadCpis } from '../configs/load-cpis';
 import { code, DirectorError } from '../core/errors';
+import { aliasesOf } from '../cpi/configured';
 import { instanceLabel, instanceName } from '../instances/instance';
-import { loadStemcells } from '../stemcells/store';
+import { loadStemcells, type StemcellRecord } from '../stemcells/store';
 import type { TaskContext } from '../tasks/context';
 import { withoutLearned } from '../plan/network-settings';
 import { startJobs, watchWindow } from './agent-steps';
@@ -61,15 +63,22 @@ async function prepare(deps: DeployDeps, { deployment, instanceId }: { deploymen
   const { uuid, job: group, index, az, cloudProperties } = recorded.instance;
   const label = instanceLabel({ group, uuid, index });
   const spec = readRecordedSpec(recorded.instance.spec, label);
-  const stemcell = (await loadStemcells(deps.db)).find((one) => one.name === spec.stemcell.name && one.version === spec.stemcell.version && one.cpi === '');
+  const stemcell = await findStemcell(deps, spec.stemcell);
   if (!stemcell) throw new DirectorError(code.stemcellNotFound, `Stemcell '${spec.stemcell.name}/${spec.stemcell.version}', of which the VM of '${label}' was made, is not there any more: upload it or deploy with another one`);
   return {
     recorded, spec,
     order: {
-      instanceId, label, deployment: deployment.name, group, az, stemcell, cloudProperties: cloudProperties ?? {}, networks: withoutLearned(spec.networks), env: spec.env, diskCids: recorded.disks.filter((disk) => disk.active).map((disk) => disk.cid), tags: deployment.tags,
+      instanceId, label, deployment: deployment.name, group, az, cpi: spec.stemcell.cpi, stemcell, cloudProperties: cloudProperties ?? {}, networks: withoutLearned(spec.networks), env: spec.env, diskCids: recorded.disks.filter((disk) => disk.active).map((disk) => disk.cid), tags: deployment.tags,
       metadata: { id: uuid, job: group, instance_group: group, index: String(index), name: instanceName({ group, uuid }) },
     },
   };
+}
+
+/** The image from which the VM was made, in the CPI that made it: under the name that this has now, or an earlier one. */
+async function findStemcell({ db }: DeployDeps, { name, version, cpi }: RecordedSpec['stemcell']): Promise<StemcellRecord | undefined> {
+  const images = (await loadStemcells(db)).filter((one) => one.name === name && one.version === version);
+  const aliases = cpi === '' ? [''] : aliasesOf(await loadCpis(db), cpi);
+  return aliases.map((alias) => images.find((one) => one.cpi === alias)).find((image) => image !== undefined);
 }
 
 /** Whether the instance was up to date before this task touched it: only then may the recreation say so at its end. */

@@ -8,6 +8,7 @@ import { deleteInstances, type Deletion } from './delete-instance';
 import { publishDns } from './dns-steps';
 import type { DeployDeps } from './ports';
 import type { RenderedInstance } from './render-plan';
+import { updateVm } from './store';
 import { convergeInstance, createInstanceVm, recordUnchanged, type InstanceUpdate, type InstanceVm } from './update-instance';
 
 /** Everything that the update stage works on. */
@@ -28,12 +29,22 @@ export async function updateGroups(ctx: TaskContext, deps: DeployDeps, work: Upd
   const { plan } = work;
   const { maxThreads } = deps.settings;
   await deleteObsolete(ctx, deps, plan.removed, { maxInFlight: maxThreads, tags: [] });
+  await renameCpis(ctx, plan);
   const vms = await createMissingVms(ctx, deps, work);
   await publishDns(ctx, deps, { plan, deploymentId: work.deploymentId, made: [...vms.values()].map((vm) => vm.agentId) });
   await ctx.checkpoint();
   for (const run of updateRuns(plan)) {
     await mapPool(run, run.length, (group) => updateGroup(ctx, deps, { ...work, vms }, group));
   }
+}
+
+/** VMs are recorded under the name that their CPI has now. Their update goes by `plan`, in which they still have the earlier one: that is understood too. */
+async function renameCpis(ctx: TaskContext, plan: Plan<CompleteInstancePlan>): Promise<void> {
+  const renamed = plan.groups.flatMap((group) => group.instances).filter((instance) => instance.cpiRenamed);
+  if (renamed.length === 0) return;
+  await ctx.write(async (tx) => {
+    for (const { existing, stemcell } of renamed) if (existing?.vm) await updateVm(tx, existing.vm.id, { cpi: stemcell.cpi });
+  });
 }
 
 type GroupWork = UpdateWork & { vms: ReadonlyMap<string, InstanceVm> };
@@ -70,7 +81,7 @@ function renderedOf(work: UpdateWork, instance: CompleteInstancePlan): RenderedI
 
 function presentVm(instance: CompleteInstancePlan): InstanceVm | undefined {
   const vm = instance.existing?.vm;
-  return vm && { vmId: vm.id, cid: vm.cid, agentId: vm.agentId, apiVersion: vm.stemcellApiVersion, fresh: false };
+  return vm && { vmId: vm.id, cid: vm.cid, agentId: vm.agentId, cpi: vm.cpi, apiVersion: vm.stemcellApiVersion, fresh: false };
 }
 
 /** VMs for instances that have none; instances keep the VM when a later one fails. */

@@ -40,6 +40,8 @@ export interface InstanceVm {
   vmId: number;
   cid: string;
   agentId: string;
+  /** Name of the CPI that made it. */
+  cpi: string;
   apiVersion: number | null;
   /** Made by this deploy: nothing has been applied to it yet. */
   fresh: boolean;
@@ -131,7 +133,7 @@ async function quiesce(ctx: TaskContext, deps: DeployDeps, update: InstanceUpdat
 /** The VM goes, and the disks stay with the instance: `bosh stop --hard`. */
 async function detachVm(ctx: TaskContext, deps: DeployDeps, update: InstanceUpdate & { vm: InstanceVm }): Promise<void> {
   if (!isUnresponsive(update)) await detachInstanceDisks(ctx, deps, disksOf(update, update.vm));
-  await deleteVm(ctx, deps, { id: update.vm.vmId, cid: update.vm.cid, stemcellApiVersion: update.vm.apiVersion });
+  await deleteVm(ctx, deps, { id: update.vm.vmId, cid: update.vm.cid, cpi: update.vm.cpi, stemcellApiVersion: update.vm.apiVersion });
 }
 
 function isUnresponsive({ instance }: Pick<InstanceUpdate, 'instance'>): boolean {
@@ -143,7 +145,7 @@ async function convergeVm(ctx: TaskContext, deps: DeployDeps, update: InstanceUp
   const { vm, instance } = update;
   const kept = vm && (vm.fresh || !instance.needsRecreate) ? vm : undefined;
   const present = kept ?? (await replaceVm(ctx, deps, update));
-  await convergeDisks(ctx, deps, { ...disksOf(update, present), desired: instance.disks, recreate: instance.changes.some((change) => change.kind === 'recreate_persistent_disks'), cpi: '' });
+  await convergeDisks(ctx, deps, { ...disksOf(update, present), desired: instance.disks, recreate: instance.changes.some((change) => change.kind === 'recreate_persistent_disks'), cpi: present.cpi });
   const kinds = new Set(instance.changes.map((change) => change.kind));
   const changed = kinds.has('nats_config') || kinds.has('blobstore_config') || kinds.has('trusted_certs');
   const named = [...instance.disks, ...instance.diskChanges].some((disk) => disk.name !== '');
@@ -159,7 +161,7 @@ async function replaceVm(ctx: TaskContext, deps: DeployDeps, update: InstanceUpd
     await detachInstanceDisks(ctx, deps, disksOf(update, vm));
     await updateDetachedDisks(ctx, deps, { ...disksOf(update, vm), desired: instance.disks });
   }
-  if (vm) await deleteVm(ctx, deps, { id: vm.vmId, cid: vm.cid, stemcellApiVersion: vm.apiVersion });
+  if (vm) await deleteVm(ctx, deps, { id: vm.vmId, cid: vm.cid, cpi: vm.cpi, stemcellApiVersion: vm.apiVersion });
   const released = instance.reservations.release.map((reservation) => reservation.address);
   await ctx.write((tx) => releaseAddresses(tx, update.instanceId, released));
   return createInstanceVm(ctx, deps, update);
@@ -186,12 +188,12 @@ export async function createInstanceVm(ctx: TaskContext, deps: DeployDeps, { pla
   const instance = { ...planned, networks: withoutLearned(planned.networks) };
   const { uuid, group, index, az, stemcell } = instance;
   const vm = await createVm(ctx, deps, {
-    instanceId, label: instanceLabel(instance), deployment: plan.deployment, group, az, stemcell: { cid: stemcell.cid, apiVersion: stemcell.apiVersion },
+    instanceId, label: instanceLabel(instance), deployment: plan.deployment, group, az, cpi: stemcell.cpi, stemcell: { cid: stemcell.cid, apiVersion: stemcell.apiVersion },
     cloudProperties: instance.cloudProperties, networks: instance.networks, env: instance.env, diskCids: await diskCidsOf(deps, instanceId), tags: instance.tags,
     metadata: { id: uuid, job: group, instance_group: group, index: String(index), name: instanceName(instance) },
   });
   await ctx.write((tx) => updateInstance(tx, instanceId, { cloudProperties: instance.cloudProperties, spec: { ...specOfNewVm(instance) }, dns: instance.dns }));
-  const made: InstanceVm = { vmId: vm.vmId, cid: vm.cid, agentId: vm.agent.id, apiVersion: stemcell.apiVersion, fresh: true };
+  const made: InstanceVm = { vmId: vm.vmId, cid: vm.cid, agentId: vm.agent.id, cpi: stemcell.cpi, apiVersion: stemcell.apiVersion, fresh: true };
   if (instance.disks.length > 0) await attachInstanceDisks(ctx, deps, disksOf({ plan, instance, instanceId }, made));
   const networks = await learnAddresses(ctx, deps, { plan, instance, instanceId, vmId: vm.vmId, agent: vm.agent });
   return networks === instance.networks ? made : { ...made, networks };
@@ -239,7 +241,7 @@ async function writeMetadata(ctx: TaskContext, deps: DeployDeps, update: Instanc
   const { instance, plan, vm } = update;
   if (!vm) return;
   const { group, uuid, index } = instance;
-  await deps.cpi.setVmMetadata(ctx, vm.cid, {
+  await deps.cpi(vm.cpi).setVmMetadata(ctx, vm.cid, {
     ...instance.tags, director: deps.settings.director.name, deployment: plan.deployment, id: uuid, job: group, instance_group: group, index: String(index), name: instanceName(instance),
   });
   for (const disk of await listDisks(deps.db, update.instanceId)) if (disk.active) await writeDiskMetadata(ctx, deps, { disk, owner: disksOf(update, vm).owner });

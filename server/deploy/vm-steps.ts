@@ -26,6 +26,8 @@ export interface VmOrder {
   deployment: string;
   group: string;
   az: string | null;
+  /** Name of the CPI; '' is the director's own. */
+  cpi: string;
   stemcell: { cid: string; apiVersion: number | null };
   cloudProperties: Record<string, unknown>;
   networks: Readonly<Record<string, NetworkSettings>>;
@@ -56,14 +58,14 @@ export async function createVm(ctx: TaskContext, deps: DeployDeps, order: VmOrde
  */
 export async function introduceVm(ctx: TaskContext, deps: DeployDeps, order: VmOrder, vm: CreatedVm): Promise<void> {
   try {
-    await deps.cpi.setVmMetadata(ctx, vm.cid, {
+    await deps.cpi(order.cpi).setVmMetadata(ctx, vm.cid, {
       ...order.tags, ...order.metadata,
       director: deps.settings.director.name, deployment: order.deployment, created_at: new Date(ctx.clock.now()).toISOString().replace(/\.\d+Z$/, 'Z'),
     });
     await deps.agents.waitUntilReady({ ...vm.agent, cid: vm.cid }, deps.settings.agentWaitTimeoutMs, ctx);
     await updateAgentSettings(ctx, deps, { ...vm, az: order.az });
   } catch (error) {
-    if (!isInterruption(error)) await deleteVm(ctx.uncancellable(), deps, { id: vm.vmId, cid: vm.cid, stemcellApiVersion: order.stemcell.apiVersion });
+    if (!isInterruption(error)) await deleteVm(ctx.uncancellable(), deps, { id: vm.vmId, cid: vm.cid, cpi: order.cpi, stemcellApiVersion: order.stemcell.apiVersion });
     throw error;
   }
 }
@@ -73,14 +75,14 @@ async function callCreateVm(ctx: TaskContext, deps: DeployDeps, order: VmOrder):
     const leftBefore = await listAbandonedVms(deps.db);
     const agentId = randomUUID();
     const vmId = await ctx.write((tx) =>
-      createVmIntent(tx, { instanceId: order.instanceId, agentId, cpi: '', az: order.az, networks: order.networks, stemcellApiVersion: order.stemcell.apiVersion, taskId: ctx.taskId, epoch: ctx.epoch }),
+      createVmIntent(tx, { instanceId: order.instanceId, agentId, cpi: order.cpi, az: order.az, networks: order.networks, stemcellApiVersion: order.stemcell.apiVersion, taskId: ctx.taskId, epoch: ctx.epoch }),
     );
     await deps.nats.awaitAuthorised(ctx);
     let cid: string | undefined;
     try {
       // After the record: a move of the bus that begins in between sees the VM.
       const env = await vmEnv(deps, order, agentId);
-      const made = await deps.cpi.createVm(ctx, {
+      const made = await deps.cpi(order.cpi).createVm(ctx, {
         agentId, stemcellCid: order.stemcell.cid, stemcellApiVersion: order.stemcell.apiVersion, cloudProperties: order.cloudProperties, networks: order.networks, diskCids: order.diskCids ?? [], env,
       });
       cid = made;
@@ -153,10 +155,13 @@ export async function updateAgentSettings(ctx: TaskContext, deps: DeployDeps, vm
   );
 }
 
+/** What has to be known of a VM to delete it. */
+export type DoomedVm = Pick<VmRow, 'id' | 'cid' | 'cpi' | 'stemcellApiVersion'>;
+
 /** Deletes a VM: recorded as `deleting` first, forgotten after the cloud has deleted it. */
-export async function deleteVm(ctx: TaskContext, deps: DeployDeps, vm: { id: number; cid: string | null; stemcellApiVersion: number | null }): Promise<void> {
+export async function deleteVm(ctx: TaskContext, deps: DeployDeps, vm: DoomedVm): Promise<void> {
   await ctx.write((tx) => markVmDeleting(tx, vm.id));
-  if (vm.cid !== null) await deps.cpi.deleteVm(ctx, vm.cid, vm.stemcellApiVersion);
+  if (vm.cid !== null) await deps.cpi(vm.cpi).deleteVm(ctx, vm.cid, vm.stemcellApiVersion);
   await ctx.write(async (tx) => {
     await deleteVmRecord(tx, vm.id);
     if (vm.cid !== null) await recordEvent(tx, { user: ctx.user, action: 'delete', objectType: 'vm', objectName: vm.cid, taskId: ctx.taskId, deployment: ctx.deployment });
@@ -164,7 +169,7 @@ export async function deleteVm(ctx: TaskContext, deps: DeployDeps, vm: { id: num
 }
 
 /** The same for deletions that go on whatever the cloud says: the sweep tries again. */
-export async function deleteOrAbandonVm(ctx: TaskContext, deps: DeployDeps, vm: { id: number; cid: string | null; stemcellApiVersion: number | null }): Promise<void> {
+export async function deleteOrAbandonVm(ctx: TaskContext, deps: DeployDeps, vm: DoomedVm): Promise<void> {
   try {
     await deleteVm(ctx, deps, vm);
   } catch (error) {
@@ -234,7 +239,7 @@ export async function sweepVm(ctx: TaskContext, deps: DeployDeps, vm: AbandonedV
   if (vm.cid !== null) return sweepKnownVm(ctx, deps, { ...vm, cid: vm.cid });
   const state = await askState(ctx, deps, { id: vm.agentId, name: `VM of agent ${vm.agentId}` }, 1_500);
   for (const cid of new Set([vmNameIn(state) ?? `vm-${vm.agentId}`, `vm-${vm.agentId}`])) {
-    if (!(await deletedGuess(ctx, deps, { cid, apiVersion: vm.stemcellApiVersion }))) continue;
+    if (!(await deletedGuess(ctx, deps, { cid, cpi: vm.cpi, apiVersion: vm.stemcellApiVersion }))) continue;
     await forgetSwept(ctx, vm, cid);
     return 'deleted';
   }
@@ -253,7 +258,7 @@ export async function sweepVm(ctx: TaskContext, deps: DeployDeps, vm: AbandonedV
 
 async function sweepKnownVm(ctx: TaskContext, deps: DeployDeps, vm: AbandonedVm & { cid: string }): Promise<'deleted' | 'leaked'> {
   try {
-    await deps.cpi.deleteVm(ctx, vm.cid, vm.stemcellApiVersion);
+    await deps.cpi(vm.cpi).deleteVm(ctx, vm.cid, vm.stemcellApiVersion);
   } catch (error) {
     if (!isCpiError(error)) throw error;
     await ctx.stages.warning(`VM '${vm.cid}', which no instance has any more, could not be deleted: ${error.message}`);
@@ -269,11 +274,11 @@ async function forgetSwept(ctx: TaskContext, vm: AbandonedVm, cid: string): Prom
 }
 
 /** Deletes the VM of a cid that is only guessed; true when it was there. Clouds may refuse ids that they could not have given. */
-async function deletedGuess(ctx: TaskContext, deps: DeployDeps, guess: { cid: string; apiVersion: number | null }): Promise<boolean> {
+async function deletedGuess(ctx: TaskContext, deps: DeployDeps, guess: { cid: string; cpi: string; apiVersion: number | null }): Promise<boolean> {
   try {
-    const exists = (await deps.cpi.hasVm(ctx, guess.cid)) === true;
+    const exists = (await deps.cpi(guess.cpi).hasVm(ctx, guess.cid)) === true;
     // Also when it is not there (yet): CPIs that serialise calls by VM refuse a creation that comes after the deletion.
-    await deps.cpi.deleteVm(ctx, guess.cid, guess.apiVersion);
+    await deps.cpi(guess.cpi).deleteVm(ctx, guess.cid, guess.apiVersion);
     return exists;
   } catch (error) {
     if (!isCpiError(error)) throw error;

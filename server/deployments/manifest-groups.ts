@@ -1,4 +1,5 @@
-import { code, DirectorError, notSupported } from '../core/errors';
+import { parseVmResources } from '../configs/vm-resources';
+import { code, DirectorError } from '../core/errors';
 import { optionalField, requiredField, rubyInspect, stringsField } from '../core/fields';
 import { formatAddress, parseRange } from '../core/ip';
 import { isHash, type Hash } from '../core/yaml';
@@ -27,13 +28,13 @@ export function parseGroup(spec: unknown, context: GroupContext): ManifestGroup 
   const jobs = parseJobs(hash, name);
   const disks = parseDisks(hash, name);
   const stemcell = requiredField(hash, 'stemcell', 'String');
-  const vmType = parseVmType(hash, name);
+  const vm = parseVm(hash, name);
   const env = parseEnv(hash, context.features);
   const update = parseUpdateConfig(optionalField(hash, 'update', 'Hash') ?? {}, context.overrides, context.update);
   const networks = parseNetworks(hash, name);
   const azs = parseAzs(hash, name);
   return {
-    name, lifecycle, jobs, stemcell, vmType, env, update, networks, disks, azs,
+    name, lifecycle, jobs, stemcell, ...vm, env, update, networks, disks, azs,
     vmExtensions: stringsField(hash, 'vm_extensions') ?? [],
     migratedFrom: parseMigratedFrom(hash, name, azs),
     state: parseState(hash, name),
@@ -92,16 +93,16 @@ function parseJobs(spec: Hash, group: string): ManifestJob[] {
   return jobs;
 }
 
-function parseVmType(spec: Hash, name: string): string {
+function parseVm(spec: Hash, name: string): Pick<ManifestGroup, 'vmType' | 'vmResources'> {
   if (optionalField(spec, 'resource_pool', 'String') !== undefined) {
     throw new DirectorError(140025, "Instance groups no longer support resource_pool, please use 'vm_type' or 'vm_resources' keys");
   }
   const vmType = optionalField(spec, 'vm_type', 'String');
   const resources = optionalField(spec, 'vm_resources', 'Hash');
   if (vmType !== undefined && resources !== undefined) throw new DirectorError(140022, `Instance group '${name}' can only specify 'vm_type' or 'vm_resources' keys.`);
-  if (resources !== undefined) throw notSupported(`'vm_resources' of instance group '${name}'`);
+  if (resources !== undefined) return { vmResources: parseVmResources(resources) };
   if (vmType === undefined) throw new DirectorError(140022, `Instance group '${name}' is missing either 'vm_type' or 'vm_resources' section.`);
-  return vmType;
+  return { vmType };
 }
 
 function parseEnv(spec: Hash, features: Features): Hash {

@@ -1,4 +1,5 @@
 import type { Hash } from '../core/yaml';
+import type { VmResources } from '../cpi/cpi';
 import type { Addon } from './addons';
 
 /** What a deployment manifest says, typed. Made by `parse-manifest.ts`. */
@@ -85,7 +86,9 @@ export interface ManifestGroup {
   instances: number;
   azs: readonly string[] | null;
   jobs: readonly ManifestJob[];
-  vmType: string;
+  /** One of the two. */
+  vmType?: string;
+  vmResources?: VmResources;
   vmExtensions: readonly string[];
   stemcell: string;
   networks: readonly ManifestNetwork[];

@@ -86,7 +86,7 @@ describe('a manifest', () => {
     ['with a resource pool', ['stemcell: default', 'stemcell: default\n  resource_pool: x'], 140025, /resource_pool/],
     ['without a VM type', ['  vm_type: small\n', ''], 140022, "Instance group 'web' is missing either 'vm_type' or 'vm_resources' section."],
     ['with VM type and VM resources', ['vm_type: small', 'vm_type: small\n  vm_resources: {cpu: 1}'], 140022, "Instance group 'web' can only specify 'vm_type' or 'vm_resources' keys."],
-    ['with VM resources', ['vm_type: small', 'vm_resources: {cpu: 1}'], 100, /'vm_resources' of instance group 'web'/],
+    ['with VM resources that lack something', ['vm_type: small', 'vm_resources: {cpu: 1}'], 40001, /Required property 'ram' was not specified/],
     ['without networks', ['networks: [{name: private}]', 'networks: []'], 140009, "Instance group 'web' must specify at least one network"],
     ['with an unknown default', ['{name: private}', '{name: private, default: [x]}'], 150003, "Instance group 'web' specified an invalid default network property 'x', valid properties are: dns, gateway"],
     ['with a NIC group that is no number', ['{name: private}', '{name: private, nic_group: left}'], 40005, "Instance group 'web' has nic_group 'left', which is no number"],

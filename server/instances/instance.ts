@@ -1,4 +1,5 @@
 import type { Hash } from '../core/yaml';
+import type { VmResources } from '../cpi/cpi';
 
 /**
  * Names, states and specs of instances. The specs are what agents, templates and the records share; their keys
@@ -103,8 +104,11 @@ export interface UpdateSpec {
 export interface FullSpec extends ApplySpec {
   bootstrap: boolean;
   lifecycle: 'service' | 'errand';
-  vm_type: { name: string; cloud_properties: Hash };
-  stemcell: { name: string; version: string };
+  /** Null where the group has `vm_resources`. */
+  vm_type: { name: string; cloud_properties: Hash } | null;
+  vm_resources?: VmResources;
+  /** `cpi`: name of the CPI that has the VM; absent or '' for the director's own. */
+  stemcell: { name: string; version: string; cpi?: string };
   env: Hash;
   /** Bound properties per job name, unresolved placeholders included. */
   properties: Record<string, Hash>;

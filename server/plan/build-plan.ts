@@ -1,7 +1,11 @@
-import type { CloudConfig } from '../configs/cloud-config';
 import type { Hash } from '../core/yaml';
+import { code, DirectorError } from '../core/errors';
+import { instanceLabel } from '../instances/instance';
 import { dnsNamesOf, instanceAddress, namingOf, type Naming } from './addresses';
 import { dnsIdentity, plannedAliases } from './dns';
+import { aliasesOf, type CpiNames } from '../cpi/configured';
+import { planCompilation } from './compilation';
+import { cpiOfAz } from './cpis';
 import { decideChanges, desiredState, requestedState } from './changes';
 import { diskChanges } from './disks';
 import { resolve } from './instance-groups';
@@ -10,8 +14,10 @@ import { network } from './networks';
 import { inUpdateOrder } from './order';
 import { place } from './placement';
 import { addressableNetwork } from './specs';
+import { stemcellIn } from './stemcells';
+import { calculated } from './vm-resources';
 import type { NetworkedGroup, NetworkedInstance, Networked, Resolved, ResolvedGroup } from './phases';
-import type { CompilationPlan, DeployRequest, GroupPlan, InstancePlan, ObsoletePlan, Plan, PlanInput, RecordedInstance, RequestedState } from './types';
+import type { DeployRequest, GroupPlan, InstancePlan, ObsoletePlan, Plan, PlanInput, RecordedInstance, RequestedState } from './types';
 
 /**
  * What a deploy will do, from what was asked and what is recorded. Pure: the same input (and the same `newUuid`) gives
@@ -43,7 +49,8 @@ function plan({ placed, groups }: Networked): Plan {
     groups: groups.map((group) => planGroup(withLinks(group, links), { ...resolved, naming })),
     removed: removed.map((instance) => obsolete(instance, 'group removed', request)),
     packages: resolved.packages,
-    compilation: planCompilation(resolved.cloudConfig),
+    compilation: planCompilation(resolved),
+    cpis: state.cpis,
     azs: resolved.cloudConfig.azs,
     initialDeployAzUpdateStrategy: resolved.manifest.update.initialDeployAzUpdateStrategy,
     director: state.director,
@@ -82,16 +89,29 @@ function planInstance({ group, dormant }: NetworkedGroup, instance: NetworkedIns
   const { request, state } = resolved.input;
   const { uuid, index, az, bootstrap, existing, networks, reservations } = instance;
   const requested = requestOf(group, existing, request);
+  const stemcell = stemcellIn(group.stemcell, cpiOfAz(az, { azs: resolved.cloudConfig.azs, cpis: state.cpis }), state.cpis);
+  refuseDisksElsewhere(existing, stemcell.cpi, state.cpis);
   const undecided = {
     uuid, id: existing?.id ?? state.newInstanceIds.get(uuid), group: group.name, index, az, bootstrap, isNew: existing === undefined, existing, desiredState: desiredState(existing, requested),
-    networks, dns: dnsIdentity({ group: group.name, az }, resolved.links.providers), ...addressesOf(group.name, instance, resolved.naming), reservations, cloudProperties: cloudPropertiesOf(group, az, resolved.cloudConfig), env: group.env, stemcell: group.stemcell,
-    vmType: group.vmType, jobs: group.jobs, packages: group.packages, update: group.update, lifecycle: group.lifecycle, dormant,
+    networks, dns: dnsIdentity({ group: group.name, az }, resolved.links.providers), ...addressesOf(group.name, instance, resolved.naming), reservations, cloudProperties: cloudPropertiesOf(group, { az, cpi: stemcell.cpi }, resolved), env: group.env, stemcell, cpiRenamed: isRenamed(existing?.vm?.cpi, stemcell.cpi, state.cpis),
+    vmType: group.vmType, vmResources: group.vmResources, jobs: group.jobs, packages: group.packages, update: group.update, lifecycle: group.lifecycle, dormant,
     tags: { ...resolved.tags, ...group.tags }, disks: group.disks, diskChanges: diskChanges(existing?.persistentDisks ?? [], group.disks, request.recreatePersistentDisks ?? false), skipDrain: skipsDrain(group.name, request),
   };
   return decideChanges(undecided, {
     state, requested, recreate: request.recreate ?? false, recreatePersistentDisks: request.recreatePersistentDisks ?? false, recreateVmsCreatedBefore: request.recreateVmsCreatedBefore,
     networkChanges: instance.networkChanges, tags: resolved.tags,
   });
+}
+
+/** A disk cannot go to another cloud, and an instance is nothing without its disks. */
+function refuseDisksElsewhere(existing: RecordedInstance | undefined, cpi: string, cpis: readonly CpiNames[] | undefined): void {
+  const disk = existing?.persistentDisks.find((one) => one.cpi !== cpi && !aliasesOf(cpis, cpi).includes(one.cpi));
+  if (!existing || !disk) return;
+  throw new DirectorError(code.generic, `'${instanceLabel(existing)}' has the persistent disk '${disk.cid}' in the CPI '${disk.cpi}', and AZ '${existing.az ?? ''}' now belongs to the CPI '${cpi}': a disk cannot move. If both are the same cloud, list '${disk.cpi}' under migrated_from of '${cpi}'`);
+}
+
+function isRenamed(recorded: string | undefined, name: string, cpis: readonly CpiNames[] | undefined): boolean {
+  return recorded !== undefined && recorded !== name && aliasesOf(cpis, name).includes(recorded);
 }
 
 function addressesOf(group: string, { uuid, networks }: NetworkedInstance, naming: Naming): Pick<InstancePlan, 'ip' | 'address'> {
@@ -107,18 +127,11 @@ function requestOf(group: ResolvedGroup, existing: RecordedInstance | undefined,
   return requestedState(existing, { instance: { ...group.instanceStates, ...request.instanceStates?.[group.name] }, group: groupState });
 }
 
-/** AZ, then VM type, then every extension; later ones win key by key. */
-function cloudPropertiesOf(group: ResolvedGroup, az: string | null, cloudConfig: CloudConfig): Hash {
+/** AZ, then VM type, then every extension, then what the CPI makes of resources; later ones win key by key. */
+function cloudPropertiesOf(group: ResolvedGroup, { az, cpi }: { az: string | null; cpi: string }, { cloudConfig, input }: Resolved): Hash {
   const ofAz = cloudConfig.azs.find(({ name }) => name === az)?.cloudProperties;
-  return Object.assign({}, ofAz, group.vmType.cloudProperties, ...group.vmExtensions.map((extension) => extension.cloudProperties)) as Hash;
-}
-
-function planCompilation(cloudConfig: CloudConfig): CompilationPlan {
-  const { workers, reuseVms, orphanWorkers, az, network: on, vmType, vmExtensions, cloudProperties, env } = cloudConfig.compilation;
-  const ofAz = cloudConfig.azs.find(({ name }) => name === az)?.cloudProperties;
-  const own = vmType?.cloudProperties ?? cloudProperties;
-  const merged = Object.assign({}, ofAz, own, ...vmExtensions.map((extension) => extension.cloudProperties)) as Hash;
-  return { workers, reuseVms, orphanWorkers, az, network: on, env, vmType: { name: vmType?.name ?? '', cloudProperties: own }, cloudProperties: merged };
+  const ofResources = group.vmResources ? calculated(input.calculatedResources, { cpi, resources: group.vmResources }) : {};
+  return Object.assign({}, ofAz, group.vmType?.cloudProperties, ...group.vmExtensions.map((extension) => extension.cloudProperties), ofResources) as Hash;
 }
 
 function obsolete(instance: RecordedInstance, reason: ObsoletePlan['reason'], request: DeployRequest): ObsoletePlan {

@@ -122,6 +122,7 @@ function dirty({ existing }: Undecided): string[] {
 function recreate(instance: Undecided, wishes: Wishes): string[] {
   const { existing } = instance;
   if (existing?.agentState?.jobState === 'unresponsive') return ['its agent does not answer'];
+  if (isInOtherCpi(instance)) return [`its AZ belongs to another CPI: ${existing?.vm?.cpi || '(default)'} → ${instance.stemcell.cpi || '(default)'}`];
   if (!wishes.recreate && wishes.requested !== 'recreate') return [];
   const before = wishes.recreateVmsCreatedBefore;
   if (before === undefined) return ['a recreation was asked for'];
@@ -134,6 +135,11 @@ function recreate(instance: Undecided, wishes: Wishes): string[] {
 /** Disks that the present task has recreated already count as done. */
 function recreatePersistentDisks({ diskChanges }: Undecided, wishes: Wishes): string[] {
   return wishes.recreatePersistentDisks && diskChanges.some(({ from, to }) => from && to) ? ['a recreation of persistent disks was asked for'] : [];
+}
+
+/** The VM of another cloud cannot be used on: it is deleted there and made anew. */
+function isInOtherCpi({ existing, stemcell: { cpi }, cpiRenamed }: Undecided): boolean {
+  return existing?.vm !== undefined && existing.vm.cpi !== cpi && !cpiRenamed;
 }
 
 function instant(text: string): number {

@@ -71,7 +71,7 @@ describe('a redeploy', () => {
 
 describe('changes of disks', () => {
   const planned = fc.uniqueArray(fc.record({ name: fc.constantFrom('a', 'b', 'c'), size: fc.constantFrom(1, 2), cloudProperties: fc.constantFrom({}, { type: 'ssd' }), type: fc.constant('t') }), { selector: (disk) => disk.name });
-  const after = (disks: readonly PlannedDisk[]): RecordedDisk[] => disks.map(({ name, size, cloudProperties }, id) => ({ id, cid: name, name, size, cloudProperties, active: true, fresh: false }));
+  const after = (disks: readonly PlannedDisk[]): RecordedDisk[] => disks.map(({ name, size, cloudProperties }, id) => ({ id, cid: name, cpi: '', name, size, cloudProperties, active: true, fresh: false }));
 
   it('lead to what was wanted, and then there are none', () => {
     fc.assert(fc.property(planned, planned, (before, wanted) => {

@@ -21,6 +21,8 @@ export interface PlannedDisk {
 export interface RecordedDisk {
   id: number;
   cid: string;
+  /** Name of the CPI that made it, as it was then. */
+  cpi: string;
   name: string;
   /** MB */
   size: number;

@@ -1,7 +1,8 @@
 import { code, DirectorError } from '../core/errors';
 import { stemcellVersionsMatch } from '../core/versions';
 import type { ExportedFrom } from '../deployments/manifest';
-import type { PlannedRelease, PlannedStemcell } from './types';
+import type { PlannedStemcell } from './stemcells';
+import type { PlannedRelease } from './types';
 
 /**
  * Releases whose packages come compiled for named stemcells (`exported_from`) and are never compiled here.

@@ -18,7 +18,8 @@ import { bindProperties, mergeDeep } from './properties';
 import type { GroupNetwork, Resolved, ResolvedGroup } from './phases';
 import type { JobRecord, PackageRecord, ReleaseVersionRecord } from '../releases/release';
 import type { StemcellRecord } from './recorded';
-import type { BoundJob, PlanInput, PlannedRelease, PlannedStemcell } from './types';
+import type { BoundJob, PlanInput, PlannedRelease } from './types';
+import type { PlannedStemcell } from './stemcells';
 
 /**
  * First phase: reads the documents and binds every name in them to what it stands for.
@@ -104,9 +105,8 @@ function runtimeTags(runtimeConfigs: readonly Hash[]): Record<string, string> {
 
 function findStemcell(wanted: ManifestStemcell, available: readonly StemcellRecord[]): PlannedStemcell {
   const records = findStemcells(wanted, available);
-  const own = records.find((record) => record.cpi === '');
-  if (own) return { alias: wanted.alias, name: own.name, os: own.os, version: own.version, apiVersion: own.apiVersion, ids: records.map((record) => record.id), cid: own.cid };
-  throw new DirectorError(code.stemcellNotFound, `Required stemcell '${records[0].name}/${records[0].version}' not found for default cpi, please upload again`);
+  const { name, os, version } = records[0];
+  return { alias: wanted.alias, name, os, version, images: records.map(({ id, name: ownName, cpi, cid, apiVersion }) => ({ id, name: ownName, cpi, cid, apiVersion })) };
 }
 
 interface GroupBinding {
@@ -124,8 +124,8 @@ function bindGroup(group: ManifestGroup, catalogue: Catalogue): GroupBinding {
   const found = group.jobs.map((job) => findJob(group, job, catalogue.releases));
   const stemcell = catalogue.stemcells.find(({ alias }) => alias === group.stemcell);
   if (!stemcell) throw new DirectorError(140005, `Instance group '${group.name}' references an unknown stemcell '${group.stemcell}'`);
-  const vmType = catalogue.cloudConfig.vmTypes.find(({ name }) => name === group.vmType);
-  if (!vmType) throw new DirectorError(140004, `Instance group '${group.name}' references an unknown vm type '${group.vmType}'`);
+  const vmType = catalogue.cloudConfig.vmTypes.find(({ name }) => name === group.vmType) ?? null;
+  if (!vmType && !group.vmResources) throw new DirectorError(140004, `Instance group '${group.name}' references an unknown vm type '${group.vmType ?? ''}'`);
   const networks = bindNetworks(group, catalogue.cloudConfig);
   checkAzs(group, networks, catalogue.cloudConfig);
   const needed = runTimePackages(group, found).map((item) => ({ ...item, stemcell }));
@@ -137,7 +137,7 @@ function bindGroup(group: ManifestGroup, catalogue: Catalogue): GroupBinding {
   });
   return {
     group: {
-      name: group.name, lifecycle: group.lifecycle, size: group.instances, azs: group.azs, jobs, vmType, stemcell, networks, env: group.env, disks: bindDisks(group, catalogue.cloudConfig), update: group.update, tags: group.tags,
+      name: group.name, lifecycle: group.lifecycle, size: group.instances, azs: group.azs, jobs, vmType, vmResources: group.vmResources ?? null, stemcell, networks, env: group.env, disks: bindDisks(group, catalogue.cloudConfig), update: group.update, tags: group.tags,
       packages: needed.map((item) => ({ name: item.package.name, requirement: requirementKey(item.package.id, stemcell) })),
       vmExtensions: group.vmExtensions.map((name) => findVmExtension(name, catalogue.cloudConfig)),
       migratedFrom: group.migratedFrom, state: group.state, instanceStates: group.instanceStates,
@@ -162,7 +162,7 @@ function findJob(group: ManifestGroup, job: { name: string; release: string }, r
   return { record, release };
 }
 
-function findVmExtension(name: string, cloudConfig: CloudConfig): { name: string; cloudProperties: ResolvedGroup['vmType']['cloudProperties'] } {
+function findVmExtension(name: string, cloudConfig: CloudConfig): { name: string; cloudProperties: Hash } {
   const found = cloudConfig.vmExtensions.find((extension) => extension.name === name);
   if (found) return found;
   throw new DirectorError(code.generic, `The vm_extension '${name}' has not been configured in cloud-config.`);

@@ -5,7 +5,8 @@ import { dependencyKey } from '../releases/packages';
 import type { CompiledPackageRecord, PackageRecord, ReleaseVersionRecord } from '../releases/release';
 import { fittingExports } from './exported-from';
 import { refuseMissingPackages } from './missing-packages';
-import type { CompiledBuild, PackageRequirement, PlannedRelease, PlannedStemcell, RequirementKey } from './types';
+import type { CompiledBuild, PackageRequirement, PlannedRelease, RequirementKey } from './types';
+import type { PlannedStemcell } from './stemcells';
 
 /**
  * Which packages have to be there in compiled form, and which of them are.

@@ -1,10 +1,12 @@
 import type { CloudConfig, Network } from '../configs/cloud-config';
 import type { Hash } from '../core/yaml';
+import type { VmResources } from '../cpi/cpi';
 import type { Lifecycle, Manifest, MigratedGroup, UpdateConfig } from '../deployments/manifest';
 import type { NetworkSettings } from '../instances/instance';
 import type { PlannedDisk } from './disks';
 import type { LinkIntents } from './link-intents';
-import type { BoundJob, GroupPackage, PackageRequirement, PlanInput, PlannedRelease, PlannedStemcell, RecordedInstance, RequestedState, ReservationPlan } from './types';
+import type { BoundJob, GroupPackage, PackageRequirement, PlanInput, PlannedRelease, RecordedInstance, RequestedState, ReservationPlan } from './types';
+import type { PlannedStemcell } from './stemcells';
 
 /** What each phase of planning knows more than the one before; see `types.ts` for what goes in and comes out. */
 
@@ -32,7 +34,9 @@ export interface ResolvedGroup {
   jobs: readonly BoundJob[];
   /** Direct run-time packages of the jobs, by name. */
   packages: readonly GroupPackage[];
-  vmType: { name: string; cloudProperties: Hash };
+  /** One of the two. */
+  vmType: { name: string; cloudProperties: Hash } | null;
+  vmResources: VmResources | null;
   vmExtensions: readonly { name: string; cloudProperties: Hash }[];
   stemcell: PlannedStemcell;
   networks: readonly GroupNetwork[];

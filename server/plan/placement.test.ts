@@ -15,7 +15,7 @@ function after(manifest: string, change: (state: RecordedState) => RecordedState
 
 const sized = (size: number, azs: string) => edit(manifestYaml, ['instances: 3', `instances: ${size}`], ['azs: [z1, z2, z3]', `azs: [${azs}]`]);
 const withDisks = (indexes: number[]) => (state: RecordedState) => ({
-  ...state, instances: state.instances.map((instance) => (indexes.includes(instance.index) ? { ...instance, persistentDisks: [{ id: 1, cid: 'd', name: '', size: 1, cloudProperties: {}, active: true, fresh: false }] } : instance)),
+  ...state, instances: state.instances.map((instance) => (indexes.includes(instance.index) ? { ...instance, persistentDisks: [{ id: 1, cid: 'd', cpi: '', name: '', size: 1, cloudProperties: {}, active: true, fresh: false }] } : instance)),
 });
 const ignored = (indexes: number[]) => (state: RecordedState) => ({ ...state, instances: state.instances.map((instance) => ({ ...instance, ignore: indexes.includes(instance.index) })) });
 

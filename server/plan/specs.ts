@@ -60,9 +60,9 @@ export function specOfNewVm(instance: InstancePlan): Partial<FullSpec> {
   return { ...instance.existing?.spec, networks: instance.networks, ...vmFacts(instance) };
 }
 
-function vmFacts(instance: InstancePlan): Pick<FullSpec, 'vm_type' | 'stemcell' | 'env'> {
-  const { vmType, stemcell, env } = instance;
-  return { vm_type: { name: vmType.name, cloud_properties: vmType.cloudProperties }, stemcell: { name: stemcell.name, version: stemcell.version }, env };
+function vmFacts(instance: InstancePlan): Pick<FullSpec, 'vm_type' | 'vm_resources' | 'stemcell' | 'env'> {
+  const { vmType, vmResources, stemcell, env } = instance;
+  return { vm_type: vmType && { name: vmType.name, cloud_properties: vmType.cloudProperties }, ...(vmResources ? { vm_resources: vmResources } : {}), stemcell: { name: stemcell.name, version: stemcell.version, ...(stemcell.cpi === '' ? {} : { cpi: stemcell.cpi }) }, env };
 }
 
 function propertiesOf(instance: InstancePlan): Record<string, Hash> {

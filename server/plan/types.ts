@@ -1,12 +1,16 @@
-import type { Network } from '../configs/cloud-config';
 import type { DnsIdentity, DnsIds } from '../dns/names';
 import type { ManagedSubnet } from '../configs/networks';
 import type { Hash } from '../core/yaml';
 import type { ExportedFrom, Lifecycle, UpdateConfig } from '../deployments/manifest';
+import type { VmResources } from '../cpi/cpi';
+import type { CpiNames } from '../cpi/configured';
 import type { CompiledPackageRecord, JobRecord, PackageRecord, ReleaseVersionRecord } from '../releases/release';
 import type { DnsNames } from './addresses';
 import type { DiskChange, PlannedDisk, RecordedDisk } from './disks';
 import type { PlannedAlias } from './dns';
+import type { CompilationPlan } from './compilation';
+import type { CpiStemcell, PlannedStemcell } from './stemcells';
+import type { CalculatedResources } from './vm-resources';
 import type { PlannedLinks, RecordedProvider } from './links';
 import type { AgentState, DirectorFacts, RecordedReservation, StemcellRecord } from './recorded';
 import type { FullSpec, InstanceState, NetworkSettings, PackageSpec } from '../instances/instance';
@@ -49,6 +53,8 @@ export interface RecordedVm {
   id: number;
   agentId: string;
   cid: string;
+  /** Name of the CPI that made it, as it was then; '' is the director's own. */
+  cpi: string;
   active: boolean;
   stemcellApiVersion: number | null;
   /** RFC 3339; undefined when unknown. */
@@ -103,6 +109,8 @@ export interface RecordedState {
   /** Every complete version of the releases that the manifest names. */
   releases: readonly ReleaseVersionRecord[];
   stemcells: readonly StemcellRecord[];
+  /** Of the CPI configs; undefined without any. */
+  cpis: readonly CpiNames[] | undefined;
   /** Compiled forms of the packages of `releases`. */
   compiledPackages: readonly CompiledPackageRecord[];
   /** Names of all deployments. */
@@ -125,6 +133,8 @@ export interface PlanInput {
   /** The runtime config documents that apply. */
   runtimeConfigs: readonly Hash[];
   state: RecordedState;
+  /** What CPIs answered to `neededResources`. */
+  calculatedResources: readonly CalculatedResources[];
   request: DeployRequest;
   /** UUIDs of new instances, one per call. */
   newUuid: () => string;
@@ -134,18 +144,6 @@ export interface PlanInput {
 export interface PlannedRelease extends ReleaseVersionRecord {
   /** When not empty, its packages have to be there compiled for one of these stemcells. */
   exportedFrom: readonly ExportedFrom[];
-}
-
-export interface PlannedStemcell {
-  alias: string;
-  name: string;
-  os: string;
-  version: string;
-  apiVersion: number | null;
-  /** Rows of stemcells, one per CPI. */
-  ids: readonly number[];
-  /** Cloud id of the image; of the director's own CPI. */
-  cid: string;
 }
 
 /** A release job bound to an instance group. */
@@ -227,11 +225,16 @@ export interface InstancePlan {
   /** What DNS is to say of it beside its addresses. */
   dns: DnsIdentity;
   reservations: ReservationPlan;
-  /** AZ ← vm_type ← vm_extensions. */
+  /** AZ ← vm_type ← vm_extensions ← what the CPI makes of vm_resources. */
   cloudProperties: Hash;
   env: Hash;
-  stemcell: PlannedStemcell;
-  vmType: { name: string; cloudProperties: Hash };
+  /** As the CPI of its AZ has it: VMs are made by that CPI. */
+  stemcell: CpiStemcell;
+  /** Its VM is recorded under an earlier name of that CPI. */
+  cpiRenamed: boolean;
+  /** One of the two; what the resources come to is in `cloudProperties`. */
+  vmType: { name: string; cloudProperties: Hash } | null;
+  vmResources: VmResources | null;
   jobs: readonly BoundJob[];
   packages: readonly GroupPackage[];
   update: UpdateConfig;
@@ -314,18 +317,6 @@ export interface CompiledBuild {
   sha1: string;
 }
 
-/** Where and with what packages are compiled. */
-export interface CompilationPlan {
-  workers: number;
-  reuseVms: boolean;
-  orphanWorkers: boolean;
-  az: string | null;
-  network: Network;
-  cloudProperties: Hash;
-  env: Hash;
-  vmType: { name: string; cloudProperties: Hash };
-}
-
 /** Everything that a deploy will do. `I` grows as rendering and compiling complete it. */
 export interface Plan<I extends InstancePlan = InstancePlan> {
   deployment: string;
@@ -347,6 +338,7 @@ export interface Plan<I extends InstancePlan = InstancePlan> {
   links: PlannedLinks;
   /** `short`: addresses may have ids in them. */
   dns: { names: DnsNames; short: boolean; aliases: readonly PlannedAlias[] };
+  cpis: readonly CpiNames[] | undefined;
   /** AZs of the cloud config, in its order. */
   azs: readonly { name: string; cloudProperties: Hash }[];
   initialDeployAzUpdateStrategy: 'serial' | 'parallel';

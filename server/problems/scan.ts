@@ -38,17 +38,18 @@ async function scanVm(ctx: TaskContext, deps: ProblemDeps, recorded: RecordedIns
   const name = instanceLabel({ group, uuid, index });
   if (await answers(ctx, deps, { id: vm.agentId, name, cid: vm.cid })) return 'ok';
   // A CPI that cannot tell leaves it undefined: a VM is missing only on the cloud's word.
-  const finding = (await deps.cpi.hasVm(ctx, vm.cid)) === false ? 'missing_vm' : 'unresponsive_agent';
+  const finding = (await deps.cpi(vm.cpi).hasVm(ctx, vm.cid)) === false ? 'missing_vm' : 'unresponsive_agent';
   ctx.log.info(finding === 'missing_vm' ? `The cloud has no VM '${vm.cid}' of '${name}'` : `Agent ${vm.agentId} of '${name}' does not answer`);
   return finding;
 }
 
-function activeVm({ vms }: RecordedInstance): { agentId: string; cid: string } | undefined {
+function activeVm({ vms }: RecordedInstance): { agentId: string; cid: string; cpi: string } | undefined {
   const found = vms.find((vm) => vm.active);
-  return found && found.cid !== null ? { agentId: found.agentId, cid: found.cid } : undefined;
+  return found && found.cid !== null ? { agentId: found.agentId, cid: found.cid, cpi: found.cpi } : undefined;
 }
 
 function toProblem(recorded: RecordedInstance, type: Problem['type'], id: number): Problem {
   const { instance } = recorded;
-  return { id, type, instance: { id: instance.id, uuid: instance.uuid, group: instance.job, index: instance.index }, vm: activeVm(recorded) ?? null };
+  const vm = activeVm(recorded);
+  return { id, type, instance: { id: instance.id, uuid: instance.uuid, group: instance.job, index: instance.index }, vm: vm ? { agentId: vm.agentId, cid: vm.cid } : null };
 }

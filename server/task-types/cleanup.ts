@@ -24,7 +24,7 @@ import { deleteOrphanedVm, type OrphanedVmDeps } from './scheduled-orphaned-vm-c
 import type { StemcellDeps } from './stemcell-cloud';
 import type { TaskType } from './task-type';
 
-export type CleanUpDeps = Pick<StemcellDeps, 'db' | 'blobstore' | 'clouds'> & OrphanedVmDeps & Pick<OrphanDiskDeps, 'disks'>;
+export type CleanUpDeps = Pick<StemcellDeps, 'db' | 'blobstore' | 'deleteImage'> & OrphanedVmDeps & Pick<OrphanDiskDeps, 'disks'>;
 
 /** How long another task that deletes the same VM is waited for, ms. */
 const vmLockWaitMs = 10_000;

@@ -3,14 +3,14 @@ import { DirectorError, code } from '../core/errors';
 import { deleteStemcellRow, forgetStemcellUploads, listStemcellRows, listUsers, type StemcellRow } from '../stemcells/store';
 import { isTaskCancelled, isTaskLost, type TaskContext } from '../tasks/context';
 import { deleteStemcellPayload, type DeleteStemcellPayload } from './artifact-payloads';
-import type { StemcellCloud, StemcellDeps } from './stemcell-cloud';
+import type { StemcellDeps } from './stemcell-cloud';
 import type { TaskType } from './task-type';
 
 /** How long a deletion waits for another task that works on the stemcell, ms. */
 const lockWaitMs = 10_000;
 const begunKey = 'begun';
 
-export interface DeleteStemcellDeps extends Pick<StemcellDeps, 'clouds'> {
+export interface DeleteStemcellDeps extends Pick<StemcellDeps, 'deleteImage'> {
   db: Database;
 }
 
@@ -53,22 +53,19 @@ export async function deleteFromClouds(ctx: TaskContext, deps: DeleteStemcellDep
     if (users.size > 0) throw new DirectorError(code.stemcellInUse, `Stemcell '${name}/${version}' is still in use by: ${[...users].join(', ')}`);
     await ctx.checkpoint();
     await ctx.remember(deletion.memory, true);
-    const clouds = await deps.clouds(ctx);
     // An upload that comes after this deletion has to do its work again.
     await ctx.write((tx) => forgetStemcellUploads(tx, deletion));
-    for (const row of rows) await deleteRow(ctx, clouds, row, deletion.force);
+    for (const row of rows) await deleteRow(ctx, deps, row, deletion.force);
   } finally {
     await unlock();
   }
 }
 
-async function deleteRow(ctx: TaskContext, clouds: readonly StemcellCloud[], row: StemcellRow, force: boolean): Promise<void> {
+async function deleteRow(ctx: TaskContext, deps: DeleteStemcellDeps, row: StemcellRow, force: boolean): Promise<void> {
   if (row.cid !== null) {
     try {
-      const cloud = clouds.find((candidate) => candidate.aliases.includes(row.cpi));
-      if (!cloud) throw new DirectorError(code.cpiNotFound, `Stemcell '${row.name}/${row.version}' is recorded for the CPI '${row.cpi}', which is not configured anymore: configure it, or delete with --force`);
       await ctx.fence();
-      await cloud.deleteStemcell(row.cid);
+      await deps.deleteImage(ctx, row.cpi, row.cid);
     } catch (error) {
       if (!force || isTaskLost(error) || isTaskCancelled(error)) throw error;
       ctx.log.warn(`The cloud could not delete stemcell ${row.cid}; it is forgotten all the same, because the deletion is forced: ${String(error)}`);

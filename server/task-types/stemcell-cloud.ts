@@ -11,7 +11,6 @@ export interface StemcellCloud {
   /** Formats are empty when the CPI does not tell. */
   info(): Promise<{ stemcellFormats: readonly string[] }>;
   createStemcell(imagePath: string, cloudProperties: Record<string, unknown>, tags: Record<string, string>): Promise<string>;
-  deleteStemcell(cid: string): Promise<void>;
 }
 
 /** What the tasks on stemcells need. */
@@ -20,6 +19,8 @@ export interface StemcellDeps {
   blobstore: Blobstore;
   /** All configured CPIs. */
   clouds(ctx: TaskContext): Promise<readonly StemcellCloud[]>;
+  /** Deletes an image from the CPI of that name, or of which that is an earlier name. Throws when there is none. */
+  deleteImage(ctx: TaskContext, cpi: string, cid: string): Promise<void>;
   /** Tags of the runtime config named `default`. */
   stemcellTags(): Promise<Record<string, string>>;
   /** Directory for images on their way to the CPI. */

@@ -16,7 +16,7 @@ import { buildPlan } from '../../server/plan/build-plan';
 import { TaskLost } from '../../server/tasks/context';
 import { startTestNode, testStore, type TestNode, type TestStore } from '../support/director-parts';
 import { noDisks } from '../support/fake-disks';
-import { planInput } from '../support/planning';
+import { cloudYaml, edit, planInput } from '../support/planning';
 import { mortalBlobstore, testTask, type Attempt, type Fate } from '../support/task-context';
 
 /** Steps of a deploy on a real database, with a cloud and agents that can be told how to behave. */
@@ -35,6 +35,8 @@ afterAll(() => store.close());
 
 interface FakeCloud extends VmCalls {
   vms: Set<string>;
+  /** Cloud properties of the VMs that were made. */
+  asked: unknown[];
   /** Thrown by every delete_vm. */
   refusesDeletion: CpiError | undefined;
 }
@@ -42,8 +44,10 @@ interface FakeCloud extends VmCalls {
 function fakeCloud(): FakeCloud {
   const cloud: FakeCloud = {
     vms: new Set(),
+    asked: [],
     refusesDeletion: undefined,
-    createVm: async (_caller, { agentId }) => {
+    createVm: async (_caller, { agentId, cloudProperties }) => {
+      cloud.asked.push(cloudProperties);
       cloud.vms.add(`cid-${agentId}`);
       return `cid-${agentId}`;
     },
@@ -53,6 +57,7 @@ function fakeCloud(): FakeCloud {
     },
     hasVm: async (_caller, cid) => cloud.vms.has(cid),
     setVmMetadata: async () => undefined,
+    calculateVmCloudProperties: async (_caller, { cpu }) => ({ instance_type: `c${cpu}` }),
   };
   return cloud;
 }
@@ -74,7 +79,7 @@ function fakeAgents(how: { ready: () => Promise<void>; compile?: () => Promise<n
 function depsOf(cpi: VmCalls, agents: Agents = fakeAgents({ ready: async () => undefined })): DeployDeps {
   const certificate = async () => ({ ca: '', certificate: '', private_key: '' });
   return {
-    db: store.connections.db, blobstore: store.blobstore, agents, cpi, disks: noDisks, renderer: { render: unused },
+    db: store.connections.db, blobstore: store.blobstore, agents, cpi: () => cpi, disks: noDisks, renderer: { render: unused },
     nats: { bootstrapCertificate: certificate, permanentCertificate: certificate, movedUrls: async () => undefined, awaitAuthorised: async () => undefined },
     settings: {
       director: { name: 'director', uuid: randomUUID(), dnsDomain: 'bosh', localDns: true, useDnsAddresses: false, trustedCertsSha1: 'certs', natsConfigSha1: 'nats', blobstoreConfigSha1: 'blobs', ownAddresses: async () => [] },
@@ -132,7 +137,7 @@ describe('an abandoned VM', () => {
 });
 
 describe('a creation that finds its address held by a VM of a lost attempt', () => {
-  const order = { label: 'web/1 (0)', deployment: 'dep', group: 'web', az: null, stemcell: { cid: 'stemcell', apiVersion: 3 }, cloudProperties: {}, networks: {}, env: {}, tags: {}, metadata: { name: 'web/1' } };
+  const order = { label: 'web/1 (0)', deployment: 'dep', group: 'web', az: null, cpi: '', stemcell: { cid: 'stemcell', apiVersion: 3 }, cloudProperties: {}, networks: {}, env: {}, tags: {}, metadata: { name: 'web/1' } };
 
   it('is tried again also when somebody else deletes that VM meanwhile', async () => {
     const { db } = store.connections;
@@ -227,9 +232,9 @@ describe('the deletion of an instance', () => {
 });
 
 describe('compilation', () => {
-  async function compileWith(compile: () => Promise<never>, cloud: FakeCloud): Promise<unknown> {
+  async function compileWith(compile: () => Promise<never>, cloud: FakeCloud, cloudConfig = cloudYaml): Promise<unknown> {
     const [deployment] = await store.connections.db.insert(t.deployments).values({ name: 'dep', canonicalName: 'dep' }).returning();
-    const plan = buildPlan(planInput());
+    const plan = buildPlan(planInput({ cloud: cloudConfig }));
     const { error } = await testTask(store.connections.db).attempt((ctx) =>
       compilePackages(ctx, depsOf(cloud, fakeAgents({ ready: async () => undefined, compile })), plan, deployment?.id ?? 0).then(() => ''));
     return error;
@@ -241,6 +246,20 @@ describe('compilation', () => {
     expect(error).toBeInstanceOf(TaskLost);
     expect((await store.connections.db.select().from(t.vms)).map((vm) => vm.state)).toEqual(['created']);
     expect(cloud.vms.size).toBe(1);
+  });
+
+  it('leaves its VMs to the clean-up where they are to be orphaned, with their addresses', async () => {
+    const cloud = fakeCloud();
+    const cloudConfig = edit(cloudYaml, ['vm_type: large, reuse_compilation_vms: true', 'vm_resources: {cpu: 3, ram: 1, ephemeral_disk_size: 1}, orphan_workers: true']);
+    cloud.refusesDeletion = new CpiError('Unknown', 'nobody is to delete it now');
+    expect(String(await compileWith(() => Promise.reject(new Error('packaging exits 1')), cloud, cloudConfig))).toContain('packaging exits 1');
+    const { db } = store.connections;
+    expect(cloud.asked).toEqual([{ zone: 'one', shared: 'az', instance_type: 'c3' }]);
+    const [orphan, ...others] = await db.select().from(t.orphanedVms);
+    expect(others).toEqual([]);
+    expect(orphan).toMatchObject({ cid: [...cloud.vms][0], deploymentName: 'dep', instanceName: expect.stringMatching(/^compilation-/), az: 'z1', cpi: '' });
+    expect([await db.select().from(t.vms), await db.select().from(t.instances)]).toEqual([[], []]);
+    expect(await db.select({ orphan: t.ipAddresses.orphanedVmId, vm: t.ipAddresses.vmId }).from(t.ipAddresses)).toEqual([{ orphan: orphan?.id, vm: null }]);
   });
 
   it('that fails tells why, also when its VMs cannot be deleted', async () => {

@@ -183,7 +183,7 @@ describe('orphans', () => {
     const { world } = await scene();
     await seed('spare');
     const order = (keepOrphanedDisks: boolean) => testTask(db()).attempt((ctx, points) =>
-      cleanUp.perform(ctx, { ...diskDeps(store, world, points), maxThreads: 1, clouds: async () => [], vmCalls: () => ({ deleteVm: async () => undefined }) }, { removeAll: true, keepOrphanedDisks }));
+      cleanUp.perform(ctx, { ...diskDeps(store, world, points), maxThreads: 1, deleteImage: async () => undefined, vmCalls: () => ({ deleteVm: async () => undefined }) }, { removeAll: true, keepOrphanedDisks }));
     expect((await selectForCleanUp(db(), { removeAll: true, keepOrphanedDisks: false })).orphanDisks.map((one) => one.cid)).toEqual(['spare']);
     expect((await order(true)).result).toContain('0 orphaned disk(s)');
     expect((await order(false)).result).toContain('1 orphaned disk(s)');

@@ -77,12 +77,13 @@ const cloud: VmCalls = {
   deleteVm: async (_caller, cid) => swarm.setAbsent([cid.slice('vm-'.length)]),
   hasVm: async () => true,
   setVmMetadata: async () => undefined,
+  calculateVmCloudProperties: async () => ({}),
 };
 
 function deps(): DeployDeps {
   const certificate = async () => ({ ca: '', certificate: '', private_key: '' });
   return {
-    db: store.connections.db, blobstore: store.blobstore, agents, cpi: cloud, disks: noDisks,
+    db: store.connections.db, blobstore: store.blobstore, agents, cpi: () => cloud, disks: noDisks,
     renderer: {
       render: async (job) => {
         rendered.set(job.jobName, job);

@@ -338,7 +338,7 @@ describe('the clean-up of DNS blobs', () => {
 describe('a clean-up that an operator orders', () => {
   const deleted: string[] = [];
   const order = (removeAll: boolean) =>
-    testTask(store.connections.db).attempt((ctx) => cleanUp.perform(ctx, { ...cloud(deleted), disks: noDisks, blobstore: store.blobstore, clouds: async () => [] }, { removeAll, keepOrphanedDisks: false }));
+    testTask(store.connections.db).attempt((ctx) => cleanUp.perform(ctx, { ...cloud(deleted), disks: noDisks, blobstore: store.blobstore, deleteImage: async () => undefined }, { removeAll, keepOrphanedDisks: false }));
 
   it('deletes DNS blobs too: by the same limits, or all but what agents are told', async () => {
     const blobs = await seedDns([...Array.from({ length: 11 }, (): [number] => [9_000]), [100]]);

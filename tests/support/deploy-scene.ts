@@ -72,8 +72,8 @@ export function deployScene(store: TestStore): DeployScene {
     },
     uploadStemcell: async (version) => {
       const { id, sha256 } = await store.blobstore.put(await buildStemcell({ manifest: { version } }));
-      const cloud = { name: '', aliases: [''], info: async () => ({ stemcellFormats: ['dummy'] }), createStemcell: async () => `sc-${++stemcells}`, deleteStemcell: nobody };
-      await run((ctx) => updateStemcell.perform(ctx, { db, blobstore: store.blobstore, tmpDir: '/tmp', clouds: async () => [cloud], stemcellTags: async () => ({}) }, { source: { kind: 'blob', blobId: id, sha256 }, sha1: undefined, fix: false }));
+      const cloud = { name: '', aliases: [''], info: async () => ({ stemcellFormats: ['dummy'] }), createStemcell: async () => `sc-${++stemcells}` };
+      await run((ctx) => updateStemcell.perform(ctx, { db, blobstore: store.blobstore, tmpDir: '/tmp', clouds: async () => [cloud], deleteImage: nobody, stemcellTags: async () => ({}) }, { source: { kind: 'blob', blobId: id, sha256 }, sha1: undefined, fix: false }));
     },
     uploadConfig: async (type, document) => void (await db.transaction((tx) => createConfig(tx, { type, name: 'default', content: stringify(document), team: undefined }))),
     deploy: async (manifest, flags = {}) => {
@@ -93,7 +93,7 @@ export function deployScene(store: TestStore): DeployScene {
 }
 
 function sceneCloud(vms: Map<string, SceneVm>): DeployDeps['cpi'] {
-  return {
+  return () => ({
     createVm: async (_caller, { agentId }) => {
       vms.set(agentId, { cid: `vm-${agentId}`, agentId, jobState: 'stopped', silent: false });
       return `vm-${agentId}`;
@@ -101,7 +101,8 @@ function sceneCloud(vms: Map<string, SceneVm>): DeployDeps['cpi'] {
     deleteVm: async (_caller, cid) => void vms.delete(cid.replace(/^vm-/, '')),
     hasVm: async (_caller, cid) => vms.has(cid.replace(/^vm-/, '')),
     setVmMetadata: async () => undefined,
-  };
+    calculateVmCloudProperties: async () => ({}),
+  });
 }
 
 function sceneAgents(vms: Map<string, SceneVm>, asked: Map<string, number>): Agents {

@@ -182,7 +182,7 @@ export function diskDeps(store: TestStore, world: DiskWorld, points: Points, set
   const certificate = async () => ({ ca: '', certificate: '', private_key: '' });
   return {
     db: store.connections.db, blobstore: store.blobstore, agents: world.agents(points), disks: world.cloud(points), renderer: { render: unused }, maxThreads: 4,
-    cpi: { createVm: unused, deleteVm: async (_caller, cid) => removeMachine(world, cid), hasVm: unused, setVmMetadata: unused },
+    cpi: () => ({ createVm: unused, deleteVm: async (_caller, cid) => removeMachine(world, cid), hasVm: unused, setVmMetadata: unused, calculateVmCloudProperties: unused }),
     nats: { bootstrapCertificate: certificate, permanentCertificate: certificate, movedUrls: async () => undefined, awaitAuthorised: async () => undefined },
     settings: {
       director: { name: 'director', uuid: 'deadbeef', dnsDomain: 'bosh', localDns: true, useDnsAddresses: false, trustedCertsSha1: 'certs', natsConfigSha1: 'nats', blobstoreConfigSha1: 'blobs', ownAddresses: async () => [] },

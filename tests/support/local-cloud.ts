@@ -25,6 +25,8 @@ export interface CpiCall {
 export interface TestCloud {
   config: CpiConfig;
   configPath: string;
+  /** The CPI as a director runs it: the `exec_path` of a CPI config. */
+  program: string;
   stateDir: string;
   blobstore: string;
   /** Runs a method in a CPI process of its own, with the environment that a director gives it; rejects when the CPI reports an error. */
@@ -64,10 +66,13 @@ export async function startLocalCloud(options: TestCloudOptions = {}): Promise<T
   };
   await writeFile(configPath, JSON.stringify(content));
   const config = parseCpiConfig(content, configPath);
+  const program = join(folder, 'cpi');
+  await writeFile(program, `#!/bin/sh\nexec '${process.execPath}' '${cpi}' '${configPath}'\n`, { mode: 0o755 });
   const start = (method: string, args: unknown[]) => startCall({ cpi, configPath, method, args });
   return {
     config,
     configPath,
+    program,
     stateDir,
     blobstore,
     start,

@@ -86,6 +86,7 @@ export function emptyState(): RecordedState {
     takenAddresses: [],
     releases: [release('1.0')],
     stemcells: [{ id: 1, name: 'local-ubuntu', os: 'ubuntu', version: '1.200', apiVersion: 3, cpi: '', cid: 'sc-1.200' }],
+    cpis: undefined,
     compiledPackages: [],
     deployments: ['dep'],
     linkProviders: [],
@@ -100,6 +101,7 @@ export interface World {
   runtime?: string[];
   state?: RecordedState;
   request?: DeployRequest;
+  calculatedResources?: PlanInput['calculatedResources'];
 }
 
 export function planInput(world: World = {}): PlanInput {
@@ -112,7 +114,7 @@ export function planInput(world: World = {}): PlanInput {
   };
   return {
     manifest: parseManifestYaml(world.manifest ?? manifestYaml), cloudConfigs: [parseManifestYaml(world.cloud ?? cloudYaml)],
-    runtimeConfigs: (world.runtime ?? []).map(parseManifestYaml), state, request: world.request ?? {}, newUuid,
+    runtimeConfigs: (world.runtime ?? []).map(parseManifestYaml), state, request: world.request ?? {}, newUuid, calculatedResources: world.calculatedResources ?? [],
   };
 }
 
@@ -150,14 +152,14 @@ export function applied(plan: Plan<CompleteInstancePlan>, state: RecordedState, 
       const keepsVm = planned.existing?.vm && !planned.needsRecreate;
       const vmId = nextId++;
       const instance = keepsVm ? planned : allotted(planned, vmId);
-      const vm = keepsVm ? instance.existing?.vm : { id: vmId, agentId: `agent-${nextId}`, cid: `vm-${nextId}`, active: true, stemcellApiVersion: 3, createdAt: made, trustedCertsSha1: 'certs', natsConfigSha1: 'nats', blobstoreConfigSha1: 'blobs', networks: { ...instance.networks } };
+      const vm = keepsVm ? instance.existing?.vm : { id: vmId, agentId: `agent-${nextId}`, cid: `vm-${nextId}`, cpi: instance.stemcell.cpi, active: true, stemcellApiVersion: 3, createdAt: made, trustedCertsSha1: 'certs', natsConfigSha1: 'nats', blobstoreConfigSha1: 'blobs', networks: { ...instance.networks } };
       return {
         id, uuid: instance.uuid, group: group.name, index: instance.index, az: instance.az, state: instance.desiredState, bootstrap: instance.bootstrap, ignore: false, updateCompleted: true,
         spec: JSON.parse(JSON.stringify(fullSpec(instance, plan, { blobstore_id: 'archive', sha1: 'sha' }))) as RecordedInstance['spec'],
         dns: instance.dns, cloudProperties: instance.cloudProperties, ...(vm ? { vm } : {}),
         reservations: [...instance.reservations.keep, ...instance.reservations.make].map((reservation) => ({ ...reservation, vmId: vm?.id })),
         agentState: { jobState: instance.desiredState === 'started' ? 'running' : 'stopped', networks: { ...instance.networks } },
-        persistentDisks: instance.disks.map(({ name, size, cloudProperties }, i) => ({ id: id * 100 + i, cid: `disk-${id}-${name}`, name, size, cloudProperties, active: true, fresh: false })),
+        persistentDisks: instance.disks.map(({ name, size, cloudProperties }, i) => ({ id: id * 100 + i, cid: `disk-${id}-${name}`, cpi: instance.stemcell.cpi, name, size, cloudProperties, active: true, fresh: false })),
       };
     }),
   );

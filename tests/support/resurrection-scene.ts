@@ -72,7 +72,7 @@ async function record(store: TestStore, scene: Scene, world: World): Promise<voi
   const manifest: Record<string, unknown> = JSON.parse(JSON.stringify(plan.manifest));
   const [deployment] = await db.insert(t.deployments).values({ name: 'dep', canonicalName: 'dep', manifest, tags: plan.tags }).returning();
   scene.deploymentId = deployment?.id ?? 0;
-  await db.insert(t.stemcells).values(plan.stemcells.map(({ name, os, version, apiVersion, cid }) => ({ name, operatingSystem: os, version, apiVersion, cid })));
+  await db.insert(t.stemcells).values(plan.stemcells.flatMap(({ os, version, images }) => images.map(({ name, apiVersion, cid }) => ({ name, operatingSystem: os, version, apiVersion, cid }))));
   for (const instance of plan.groups.flatMap((group) => group.instances)) {
     const blob = await store.blobstore.put(Buffer.from(`templates of ${instance.uuid}`));
     const spec: Record<string, unknown> = JSON.parse(JSON.stringify(fullSpec(instance, plan, { blobstore_id: blob.id, sha1: blob.sha1 })));
@@ -102,7 +102,7 @@ function depsOf(store: TestStore, scene: Scene, points: Points): ProblemDeps {
     return result;
   };
   return {
-    db: store.connections.db, blobstore: store.blobstore, agents: agentsOf(scene, around), cpi: cloudOf(scene, around), disks: noDisks, renderer: { render: unused },
+    db: store.connections.db, blobstore: store.blobstore, agents: agentsOf(scene, around), cpi: () => cloudOf(scene, around), disks: noDisks, renderer: { render: unused },
     nats: { bootstrapCertificate: certificate, permanentCertificate: certificate, movedUrls: async () => undefined, awaitAuthorised: async () => undefined },
     settings: {
       director: { name: 'director', uuid: 'deadbeef', dnsDomain: 'bosh', localDns: true, useDnsAddresses: false, trustedCertsSha1: 'certs', natsConfigSha1: 'nats', blobstoreConfigSha1: 'blobs', ownAddresses: async () => [] },
@@ -129,6 +129,7 @@ function cloudOf(scene: Scene, around: Around): VmCalls {
       }),
     deleteVm: (_caller, cid) => around(() => void scene.vms.delete(cid)),
     hasVm: (_caller, cid) => around(() => scene.vms.has(cid)),
+    calculateVmCloudProperties: unused,
     setVmMetadata: (_caller, cid) =>
       around(() => {
         if (!scene.vms.has(cid)) throw new Error(`the cloud has no VM ${cid}`);

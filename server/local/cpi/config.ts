@@ -1,5 +1,8 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import * as z from 'zod/mini';
+import { cloudError } from './errors';
+import { isSafeName, listNames } from './state';
 
 /**
  * The CPI's own configuration, a JSON file whose path is the program's only argument.
@@ -36,4 +39,21 @@ export function parseCpiConfig(value: unknown, source: string): CpiConfig {
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
   throw new Error(`CPI configuration ${source}: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'}`);
+}
+
+const cloudsDirectory = (stateDir: string) => join(stateDir, 'clouds');
+
+/**
+ * The cloud that a call is about. A CPI config may give the property `cloud`, a name: each name is a cloud of its own, with its own VMs, disks
+ * and stemcells. Without it, it is the cloud of the configuration file. (They share the machine's addresses.)
+ */
+export function cloudOf(config: CpiConfig, name: unknown): CpiConfig {
+  if (name === undefined) return config;
+  if (typeof name !== 'string' || !isSafeName(name)) throw cloudError(`The property 'cloud' of the CPI config must be a name of letters, digits and the characters _ . -`);
+  return { ...config, state_dir: join(cloudsDirectory(config.state_dir), name) };
+}
+
+/** The cloud of the configuration file and every named one that has been used. */
+export function allClouds(config: CpiConfig): CpiConfig[] {
+  return [config, ...listNames(cloudsDirectory(config.state_dir)).map((name) => cloudOf(config, name))];
 }

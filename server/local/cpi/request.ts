@@ -1,7 +1,7 @@
 import { appendFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod/mini';
-import type { CpiConfig } from './config';
+import { cloudOf, type CpiConfig } from './config';
 import { CpiError, toErrorReply, type CpiErrorReply } from './errors';
 import { openHooks } from './hooks';
 import { callMethod } from './methods';
@@ -11,7 +11,7 @@ import { callMethod } from './methods';
 const requestSchema = z.object({
   method: z.string(),
   arguments: z.array(z.unknown()),
-  context: z.optional(z.looseObject({ request_id: z.optional(z.string()) })),
+  context: z.optional(z.looseObject({ request_id: z.optional(z.string()), cloud: z.optional(z.unknown()) })),
   api_version: z.nullish(z.number()),
 });
 type Request = z.infer<typeof requestSchema>;
@@ -22,12 +22,14 @@ export interface Response {
   log: string;
 }
 
-/** Serves a request; failures are part of the response. Every call adds one line to `<state>/requests.jsonl`. */
-export async function serveRequest(config: CpiConfig, text: string): Promise<Response> {
+/** Serves a request; failures are part of the response. Every call adds one line to `requests.jsonl` of its cloud. */
+export async function serveRequest(configured: CpiConfig, text: string): Promise<Response> {
   const startedAt = new Date();
   let request: Request;
+  let config: CpiConfig;
   try {
     request = z.parse(requestSchema, JSON.parse(text));
+    config = cloudOf(configured, request.context?.cloud);
   } catch (error) {
     return { result: null, error: toErrorReply(new CpiError('Bosh::Clouds::CpiError', `The request is not a CPI request: ${error instanceof Error ? error.message : String(error)}`)), log: '' };
   }
