@@ -5,6 +5,7 @@ import { busRouter } from './bus';
 import { clusterRouter } from './cluster';
 import { configsRouter } from './configs';
 import { deploymentsRouter } from './deployments';
+import { disksRouter } from './disks';
 import { deploysRouter } from './deploys';
 import { eventsRouter } from './events';
 import { healthRouter } from './health';
@@ -27,6 +28,7 @@ export const appRouter = router({
   health: healthRouter,
   agents: agentsRouter,
   schedules: schedulesRouter,
+  disks: disksRouter,
   bus: busRouter,
 });
 

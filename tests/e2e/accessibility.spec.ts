@@ -15,6 +15,7 @@ const pages = [
   { path: '/console/schedule?entry=ScheduledEventsCleanup', ready: 'Outcome' },
   { path: '/console/cluster', ready: 'reaper' },
   { path: '/console/cluster?component=health-monitor', ready: 'Why it ended' },
+  { path: '/console/disks', ready: 'No disks yet' },
   { path: '/console/releases', ready: 'hello' },
   { path: '/console/stemcells', ready: 'local-linux' },
   { path: '/console/configs', ready: 'networks' },

@@ -1,6 +1,6 @@
 'use client';
 
-import { Boxes, CalendarClock, FileCog, HeartPulse, LayoutDashboard, Layers, ListChecks, Network, Package, RadioTower } from 'lucide-react';
+import { Boxes, CalendarClock, FileCog, HardDrive, HeartPulse, LayoutDashboard, Layers, ListChecks, Network, Package, RadioTower } from 'lucide-react';
 import Link from 'next/link';
 import { usePathname } from 'next/navigation';
 
@@ -13,6 +13,7 @@ export const places = [
   { href: '/console/agents', name: 'Agents', key: 'a', icon: RadioTower },
   { href: '/console/schedule', name: 'Schedule', key: 'e', icon: CalendarClock },
   { href: '/console/cluster', name: 'Cluster', key: 'c', icon: Network },
+  { href: '/console/disks', name: 'Disks', key: 'i', icon: HardDrive },
   { href: '/console/releases', name: 'Releases', key: 'r', icon: Package },
   { href: '/console/stemcells', name: 'Stemcells', key: 's', icon: Layers },
   { href: '/console/configs', name: 'Configs', key: 'f', icon: FileCog },
@@ -43,7 +44,7 @@ export function Rail() {
                 href={href}
                 aria-current={current ? 'page' : undefined}
                 title={`${name} (g ${key})`}
-                className={`flex items-center gap-2.5 rounded-[5px] px-3 max-md:h-9 max-md:gap-1.5 max-md:px-1.5 max-md:text-sm md:h-8 ${current ? 'bg-accent-wash font-medium text-accent' : 'text-soft hover:bg-raised hover:text-ink'}`}
+                className={`flex items-center gap-2.5 rounded-[5px] px-3 max-md:h-9 max-md:gap-1.5 max-md:px-1 max-md:text-sm md:h-8 ${current ? 'bg-accent-wash font-medium text-accent' : 'text-soft hover:bg-raised hover:text-ink'}`}
               >
                 <Icon aria-hidden size={16} strokeWidth={1.9} className="shrink-0" />
                 <span className={current ? 'md:max-xl:sr-only' : 'max-xl:sr-only'}>{name}</span>

@@ -7,6 +7,7 @@ import { PageHeader, Section } from '../../../../../_ui/page-header';
 import { Loaded } from '../../../../../_ui/states';
 import { lifeLooks, Status } from '../../../../../_ui/status';
 import { Ago } from '../../../../../_ui/time';
+import { InstanceDisks } from '../../instance-disks';
 import { InstanceFacts, lifeAdvice, Processes } from '../../instance-facts';
 import { useVitals, VitalsCharts } from '../../vitals';
 
@@ -40,6 +41,9 @@ function Body({ instance }: { instance: Instance }) {
           </Section>
           <Section title="Processes">
             <div className="panel px-4 py-3"><Processes instance={instance} /></div>
+          </Section>
+          <Section title="Disks">
+            <div className="panel px-4 py-3"><InstanceDisks uuid={instance.uuid} /></div>
           </Section>
         </div>
         <div className="w-full min-w-0 flex-1">
