@@ -235,6 +235,7 @@ describe('a disk', () => {
     expect((await cloud.start('delete_disk', [disk]).reply).error?.message).toContain('detach it first');
     await cloud.call('set_disk_metadata', [disk, { deployment: 'd' }]);
     await cloud.call('resize_disk', [disk, 200]);
+    expect(await cloud.call('update_disk', [disk, 300, { type: 'ssd' }])).toBeNull();
     const snapshot = String(await cloud.call('snapshot_disk', [disk, { index: 0 }]));
     expect(existsSync(join(cloud.stateDir, 'snapshots', snapshot, 'data'))).toBe(true);
     await cloud.call('delete_snapshot', [snapshot]);

@@ -204,3 +204,24 @@ it('the bus is moved by administrators and followed agent by agent', async () =>
   expect((await admin.events.recent.query({ limit: 1 })).map((event) => [event.action, event.objectType, event.objectName])).toEqual([['update', 'bus', 'z1']]);
   await expect(admin.bus.get.query({ id: 999 })).rejects.toMatchObject({ data: { httpStatus: 404 } });
 });
+
+describe('disks', () => {
+  it('shows those of instances, orphans and possible leaks; administrators delete and dismiss', async () => {
+    const { db } = store.connections;
+    await db.execute(sql`INSERT INTO persistent_disks (instance_id, cid, size, state, active, vm_id, attached) SELECT i.id, 'disk-1', 1024, 'created', true, v.id, true FROM instances i JOIN vms v ON v.instance_id = i.id WHERE i.uuid = ${uuids.db0}::uuid`);
+    await db.execute(sql`INSERT INTO persistent_disks (instance_id, size, state) SELECT id, 7, 'creating' FROM instances WHERE uuid = ${uuids.db0}::uuid`);
+    await db.execute(sql`INSERT INTO orphan_disks (cid, size, deployment_name, instance_name) VALUES ('disk-2', 5, 'db', 'db/x')`);
+    await db.execute(sql`INSERT INTO possible_leaks (kind, deployment_name, instance_name, size, begun_at) VALUES ('disk', 'db', 'db/x', 5, '2026-01-02T03:04:05Z')`);
+    const shown = await as('reader').disks.list.query();
+    expect(shown.disks).toMatchObject([{ cid: 'disk-1', size: 1024, deployment: 'db', group: 'db', index: 0, active: true, attachment: 'attached', vmCid: 'vm-db0', snapshots: 0 }]);
+    expect(shown.orphans).toMatchObject([{ cid: 'disk-2', deployment: 'db', instance: 'db/x', deleting: false }]);
+    expect(shown.leaks).toMatchObject([{ kind: 'disk', text: "At 2026-01-02T03:04:05Z the cloud was asked for a disk of 5 MB for 'db/x' and nobody heard the answer; should the cloud have made it, delete it there by hand" }]);
+    expect(await as('admin').disks.ofInstance.query({ uuid: uuids.db0 })).toEqual(shown.disks);
+    await expect(as('guest').disks.ofInstance.query({ uuid: uuids.db0 })).rejects.toMatchObject(refused);
+    await expect(as('reader').disks.deleteOrphan.mutate({ cid: 'disk-2' })).rejects.toMatchObject(refused);
+    const { taskId } = await as('admin').disks.deleteOrphan.mutate({ cid: 'disk-2' });
+    expect((await db.execute<{ type: string; payload: unknown }>(sql`SELECT type, payload FROM tasks WHERE id = ${taskId}`)).rows).toEqual([{ type: 'delete_orphan_disks', payload: { diskCids: ['disk-2'] } }]);
+    for (const { id } of shown.leaks) await as('admin').disks.dismissLeak.mutate({ id });
+    expect((await as('reader').disks.list.query()).leaks).toEqual([]);
+  });
+});

@@ -76,6 +76,15 @@ export async function resizeDisk(config: CpiConfig, cid: string, sizeMb: number)
   });
 }
 
+/** Changes size and cloud properties; the disk keeps its cid. Repeating it is fine. */
+export async function updateDisk(config: CpiConfig, cid: string, wanted: { sizeMb: number; cloudProperties: Record<string, unknown> }): Promise<void> {
+  await withDisk(config, cid, () => {
+    const disk = getDisk(config.state_dir, cid);
+    if (wanted.sizeMb < disk.size_mb) throw new CpiError('Bosh::Clouds::NotSupported', `Disk '${cid}' has ${disk.size_mb} MiB and cannot shrink to ${wanted.sizeMb} MiB`);
+    saveDisk(config.state_dir, { ...disk, size_mb: wanted.sizeMb, cloud_properties: wanted.cloudProperties });
+  });
+}
+
 /** Copies the disk's content; the snapshot appears only when it is complete. */
 export async function snapshotDisk(config: CpiConfig, cid: string, metadata: Record<string, unknown>): Promise<string> {
   return withDisk(config, cid, () => {

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini';
 import type { CpiConfig } from './config';
 import { CpiError } from './errors';
-import { attachDisk, createDisk, deleteDisk, deleteSnapshot, detachDisk, getDisks, hasDisk, resizeDisk, setDiskMetadata, snapshotDisk } from './disks';
+import { attachDisk, createDisk, deleteDisk, deleteSnapshot, detachDisk, getDisks, hasDisk, resizeDisk, setDiskMetadata, snapshotDisk, updateDisk } from './disks';
 import { createStemcell, deleteStemcell } from './stemcells';
 import { createVm, deleteVm, hasVm, rebootVm, setVmMetadata } from './vms';
 
@@ -50,12 +50,13 @@ const methods: Record<string, Method> = {
   detach_disk: method(z.tuple([text, text], z.unknown()), (config, [vmCid, diskCid]) => detachDisk(config, vmCid, diskCid)),
   set_disk_metadata: method(z.tuple([text, properties], z.unknown()), (config, [cid, metadata]) => setDiskMetadata(config, cid, metadata)),
   resize_disk: method(z.tuple([text, z.number()], z.unknown()), (config, [cid, sizeMb]) => resizeDisk(config, cid, sizeMb)),
+  update_disk: method(z.tuple([text, z.number(), properties], z.unknown()), (config, [cid, sizeMb, cloudProperties]) => updateDisk(config, cid, { sizeMb, cloudProperties })),
   snapshot_disk: method(z.tuple([text, properties], z.unknown()), (config, [cid, metadata]) => snapshotDisk(config, cid, metadata)),
   delete_snapshot: method(z.tuple([text], z.unknown()), (config, [cid]) => deleteSnapshot(config, cid)),
   get_disks: method(z.tuple([text], z.unknown()), (config, [cid]) => getDisks(config, cid)),
 };
 
-/** Runs a method; anything else of the contract (networks, update_disk, current_vm_id) is NotImplemented. */
+/** Runs a method; anything else of the contract (networks, current_vm_id) is NotImplemented. */
 export async function callMethod(config: CpiConfig, name: string, args: unknown[]): Promise<unknown> {
   const run = Object.hasOwn(methods, name) ? methods[name] : undefined;
   if (run === undefined) throw new CpiError('Bosh::Clouds::NotImplemented', `The local cloud does not implement '${name}'`);
