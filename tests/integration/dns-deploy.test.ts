@@ -10,16 +10,18 @@ import type { VmCalls } from '../../server/cpi/vm-calls';
 import { deleteDeployment } from '../../server/deploy/delete-deployment';
 import { deploy } from '../../server/deploy/deploy';
 import type { DeployDeps } from '../../server/deploy/ports';
+import { publishDns } from '../../server/deploy/dns-steps';
 import { createDnsPublisher } from '../../server/dns/publisher';
 import { AgentSwarm } from '../../server/local/simulator/swarm';
 import { Bus } from '../../server/nats/connection';
+import { buildPlan } from '../../server/plan/build-plan';
 import type { TaskContext } from '../../server/tasks/context';
 import type { RenderJob } from '../../server/templates/render-job';
 import { startTestNode, testStore, type TestNode, type TestStore } from '../support/director-parts';
 import { noDisks } from '../support/fake-disks';
 import { insertFleet } from '../support/fleet-rows';
 import { startNats, type TestNats } from '../support/nats';
-import { cloudYaml } from '../support/planning';
+import { cloudYaml, edit, manifestYaml, planInput } from '../support/planning';
 import { recordArtifacts } from '../support/release-rows';
 import { testTask } from '../support/task-context';
 
@@ -213,4 +215,22 @@ it('a link that gets another name changes the group of its providers, while they
   const info = (await knownBy(after?.agent ?? '')).infos.find(({ id }) => id === after?.uuid);
   expect(info?.group_ids).toEqual([await idOf('group', 'My_data'), await idOf('link', 'new-sql')]);
   await carriedOut((ctx) => deleteDeployment(ctx, deps(), { deployment: 'dep', force: false }));
+}, 60_000);
+
+it('aliases are recorded once, and asked for, wherever an attempt dies', async () => {
+  const { db } = store.connections;
+  const job = '[{name: provider, release: rel, provides: {db: {aliases: [{domain: a.internal}, {domain: b.internal}]}}}]';
+  const plan = buildPlan(planInput({ manifest: edit(manifestYaml, ['[{name: server, release: rel, properties: {port: 80}}]', job]) }));
+  const aliases = async () => (await db.execute<{ domain: string }>(sql`SELECT domain FROM local_dns_aliases WHERE deployment_id IS NOT NULL ORDER BY domain`)).rows.map(({ domain }) => domain);
+  for (let dieAt = 1, died = true; died; dieAt++) {
+    const { rows } = await db.execute<{ id: number }>(sql`INSERT INTO deployments (name, canonical_name) VALUES ('dep', 'dep') RETURNING id`);
+    const deploymentId = rows[0]?.id ?? 0;
+    const task = testTask(db);
+    const publish = (fate?: { dieAt: number; how: 'killed' }) => task.attempt((ctx) => publishDns(ctx, deps(), { plan, deploymentId, made: [] }).then(() => 'told'), fate);
+    ({ died } = await publish({ dieAt, how: 'killed' }));
+    expect((await publish()).result).toBe('told');
+    expect(await aliases()).toEqual(['a.internal', 'b.internal']);
+    await db.execute(sql`DELETE FROM deployments WHERE id = ${deploymentId}`);
+  }
+  expect(await aliases()).toEqual([]);
 }, 60_000);
