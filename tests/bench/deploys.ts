@@ -9,6 +9,11 @@ const watch = '1000-30000';
 /** Deploys the sample release; returns the time from sending the manifest to the end of the task, ms. */
 export async function deployHello(site: Site, options: { name: string; instances: number }): Promise<number> {
   const manifest = { ...helloManifest({ ...options, node: process.execPath, port: 8_080 }), update: { canaries: 1, max_in_flight: 2, canary_watch_time: watch, update_watch_time: watch } };
+  return deployManifest(site, manifest);
+}
+
+/** Deploys a manifest; returns the time from sending it to the end of the task, ms. */
+export async function deployManifest(site: Site, manifest: object): Promise<number> {
   const sentAt = nowMs();
   const id = await site.director.startTask('/deployments', { contentType: 'text/yaml', content: stringify(manifest) });
   await site.director.followTask(id);

@@ -10,14 +10,16 @@ import { tableOf, type Figure } from './figures';
 import { measureAnalysis, measureHealth, runMonitor } from './health';
 import { measureHandOvers, measureKills } from './kills';
 import { measureMemory, measureStarts } from './nodes';
+import { measurePlan } from './plan';
+import { measureScale } from './scale';
 import { startSite, type Site } from './site';
 import { measureEnqueue } from './tasks';
 
 /** `npm run bench`: measures an installation of its own, in a folder of its own, and prints the figures. Nothing is judged. */
-const usage = `Usage: npm run bench -- [--full] [--only PART,…] [--port PORT]
+const usage = () => `Usage: npm run bench -- [--full] [--only PART,…] [--port PORT]
 
-  --full   more rounds: 100 kills, about 20 minutes
-  --only   some of: memory, tasks, api, deploys, starts, handover, kills
+  --full   more rounds: 100 kills, 1,000 simulated VMs, about 30 minutes
+  --only   some of: ${Object.keys(parts).join(', ')}
   --port   front door of the installation that is measured; it needs the 59 ports after it too (default 27555)
 `;
 
@@ -33,10 +35,12 @@ interface Counts {
   /** Seconds of heartbeats. */
   beats: number;
   deaths: number;
+  /** Groups of 20 simulated VMs. */
+  groups: number;
 }
 
-const quick: Counts = { tasks: 100, requests: 1_000, seconds: 4, fresh: 4, noChange: 10, starts: 3, handovers: 5, kills: 6, beats: 15, deaths: 3 };
-const full: Counts = { tasks: 1_000, requests: 5_000, seconds: 10, fresh: 11, noChange: 50, starts: 10, handovers: 30, kills: 100, beats: 60, deaths: 10 };
+const quick: Counts = { tasks: 100, requests: 1_000, seconds: 4, fresh: 4, noChange: 10, starts: 3, handovers: 5, kills: 6, beats: 15, deaths: 3, groups: 10 };
+const full: Counts = { tasks: 1_000, requests: 5_000, seconds: 10, fresh: 11, noChange: 50, starts: 10, handovers: 30, kills: 100, beats: 60, deaths: 10, groups: 50 };
 
 /** In this order: memory before anything has happened, kills last. */
 const parts: Record<string, (site: Site, counts: Counts) => Promise<Figure[]>> = {
@@ -49,15 +53,17 @@ const parts: Record<string, (site: Site, counts: Counts) => Promise<Figure[]>> =
   dns: (site) => measureDns(site, { agents: 10_000, versions: 4 }),
   health: (site, counts) => measureHealth(site, { agents: 20_000, beatsPerSecond: 20_000, seconds: counts.beats, deaths: counts.deaths }),
   analysis: () => measureAnalysis(100_000),
+  plan: async () => measurePlan({ groups: 50, perGroup: 20, rounds: 20 }),
+  scale: (site, counts) => measureScale(site, { groups: counts.groups, perGroup: 20, rounds: 5 }),
   kills: (site, counts) => measureKills(site, counts.kills),
 };
 
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { full: { type: 'boolean', default: false }, only: { type: 'string' }, port: { type: 'string', default: '27555' }, help: { type: 'boolean', default: false } } });
-  if (values.help) return void process.stdout.write(usage);
+  if (values.help) return void process.stdout.write(usage());
   const wanted = values.only?.split(',').map((part) => part.trim()) ?? Object.keys(parts);
   const unknown = wanted.find((part) => !(part in parts));
-  if (unknown !== undefined) throw new Error(`there is no part '${unknown}'\n${usage}`);
+  if (unknown !== undefined) throw new Error(`there is no part '${unknown}'\n${usage()}`);
   const dataDir = await mkdtemp(join(tmpdir(), 'directorate-bench-'));
   const say = (text: string) => process.stderr.write(`  ${text}\n`);
   say(`starting an installation in ${dataDir}`);

@@ -4,6 +4,8 @@ const pages = [
   { path: '/console', ready: 'Needs attention' },
   { path: '/console/deployments', ready: 'hello' },
   { path: '/console/deployments/hello', ready: 'running' },
+  { path: '/console/deploy', ready: 'Manifest' },
+  { path: '/console/deployments/hello/deploy', ready: 'Manifest' },
   { path: '/console/tasks', ready: 'create release' },
   { path: '/console/tasks/1', ready: 'Task 1' },
   { path: '/console/tasks/1?stream=debug', ready: 'Task 1' },

@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm';
 import fc from 'fast-check';
+import type { PoolClient } from 'pg';
 import { stringify } from 'yaml';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connect } from '../../db/client';
@@ -36,6 +37,9 @@ beforeAll(async () => {
   });
 });
 afterAll(() => store.close());
+
+/** Statements for the update of one instance, BEGIN and COMMIT of its transactions included. */
+const queriesPerUpdate = 28;
 
 /** What a step of the series may change. */
 interface Group {
@@ -159,5 +163,43 @@ describe('a preview', () => {
     const [app] = view.groups[1]?.instances ?? [];
     expect(app?.changes).toEqual([{ kind: 'stemcell', reasons: ['stemcell 1.1 → 1.2'] }, { kind: 'packages', reasons: expect.any(Array) }, { kind: 'configuration', reasons: ['templates of job client (property greeting)'] }]);
     expect(JSON.stringify(view)).not.toContain('4711');
+  });
+});
+
+describe('the number of queries', () => {
+  /** Statements that a deploy sends to the database. */
+  async function queriesOf(manifest: object): Promise<number> {
+    let count = 0;
+    const pool = store.connections.pool;
+    const counted = new WeakSet<object>();
+    const hook = (client: PoolClient) => {
+      if (counted.has(client)) return;
+      counted.add(client);
+      const query = client.query.bind(client);
+      client.query = ((...args: Parameters<typeof query>) => {
+        count++;
+        return query(...args);
+      }) as typeof client.query;
+    };
+    pool.on('acquire', hook);
+    const { error } = await scene.deploy(manifest).finally(() => pool.off('acquire', hook));
+    expect(error).toBeUndefined();
+    return count;
+  }
+
+  it('does not grow with instances that stay as they are, and by a small constant with those that change', { timeout: 240_000 }, async () => {
+    const sizes = [10, 60];
+    const counts: { unchanged: number; updated: number }[] = [];
+    for (const instances of sizes) {
+      const world = (property: number): World => ({ groups: [{ ...group('many', instances), property }], stemcell: '1.1', release: '1.0.0' });
+      const name = `count-${instances}`;
+      await scene.deploy(manifestOf(world(1), name));
+      const unchanged = await queriesOf(manifestOf(world(1), name));
+      counts.push({ unchanged, updated: await queriesOf(manifestOf(world(2), name)) });
+    }
+    const [few, many] = counts;
+    expect(few?.unchanged).toBeGreaterThan(10);
+    expect(many?.unchanged).toBe(few?.unchanged);
+    expect(((many?.updated ?? 0) - (few?.updated ?? 0)) / 50).toBeLessThanOrEqual(queriesPerUpdate);
   });
 });
