@@ -10,7 +10,7 @@ import { jobSources, readJobArchive } from '../templates/job-archive';
 import { encodeJob, jobKey, type DnsIds, type RenderedJob, type RenderJob } from '../templates/render-job';
 import { linkIds, ownLinkGroupIds } from './dns-ids';
 import type { DeployDeps } from './ports';
-import { listRenderInputs } from './store';
+import { listRenderInputs, type RenderInput } from './store';
 
 /** What an instance's templates come to. */
 export interface RenderedInstance {
@@ -19,6 +19,8 @@ export interface RenderedInstance {
   inputKey: string;
   /** The hashes are those of an earlier deploy with the same inputs. */
   reused: boolean;
+  /** The newest templates that the instance has been given. */
+  archive?: RenderInput;
   /** The contents; rendered now if an earlier deploy's hashes could be used. */
   jobs(): Promise<readonly RenderedJob[]>;
 }
@@ -78,12 +80,12 @@ export async function renderPlan(caller: RenderCaller, deps: RenderDeps, plan: P
       const input = await renderInput(instance, plan, context);
       const last = instance.existing && known.get(instance.existing.id);
       const render = () => renderJobs(caller, deps, input.jobs);
-      if (last?.inputKey === input.key) {
+      if (last?.inputKey === input.key && last.templateHashes !== null) {
         rendered.set(instance.uuid, { inputKey: input.key, reused: true, hashes: { configurationHash: last.contentSha1, templateHashes: last.templateHashes }, jobs: async () => contentsOf(await render()) });
         return;
       }
       const outcome = await render();
-      if (outcome.ok) rendered.set(instance.uuid, { inputKey: input.key, reused: false, hashes: hashesOf(outcome.jobs), jobs: async () => outcome.jobs });
+      if (outcome.ok) rendered.set(instance.uuid, { ...(last ? { archive: last } : {}), inputKey: input.key, reused: false, hashes: hashesOf(outcome.jobs), jobs: async () => outcome.jobs });
       else groupFailure ??= groupErrorText(group.name, outcome.errors);
     });
     if (groupFailure !== undefined) failures.push(groupFailure);

@@ -210,8 +210,16 @@ export async function createArchive(tx: Tx, row: typeof t.renderedTemplatesArchi
   await tx.insert(t.renderedTemplatesArchives).values(row);
 }
 
+/** An archive by what it was made from; archives of early versions do not tell. */
+export interface RenderInput {
+  id: number;
+  inputKey: string | null;
+  contentSha1: string;
+  templateHashes: Record<string, string> | null;
+}
+
 /** What the newest templates of each instance were rendered from, and what came out; one query for all. */
-export async function listRenderInputs(db: Db, instanceIds: readonly number[]): Promise<Map<number, { id: number; inputKey: string; contentSha1: string; templateHashes: Record<string, string> }>> {
+export async function listRenderInputs(db: Db, instanceIds: readonly number[]): Promise<Map<number, RenderInput>> {
   if (instanceIds.length === 0) return new Map();
   const archives = t.renderedTemplatesArchives;
   const rows = await db
@@ -219,12 +227,28 @@ export async function listRenderInputs(db: Db, instanceIds: readonly number[]): 
     .from(archives)
     .where(inArray(archives.instanceId, [...instanceIds]))
     .orderBy(archives.instanceId, sql`id DESC`);
-  return new Map(rows.flatMap(({ instanceId, id, inputKey, contentSha1, templateHashes }) => (inputKey !== null && templateHashes !== null ? [[instanceId, { id, inputKey, contentSha1, templateHashes }] as const] : [])));
+  return new Map(rows.map(({ instanceId, ...row }) => [instanceId, row]));
 }
 
 /** The same content came out of other inputs: these are the ones to compare with next time. */
 export async function updateRenderInput(tx: Tx, archiveId: number, input: { inputKey: string; templateHashes: Record<string, string> }): Promise<void> {
   await tx.update(t.renderedTemplatesArchives).set(input).where(eq(t.renderedTemplatesArchives.id, archiveId));
+}
+
+/** The same for many at once. */
+export async function updateRenderInputs(tx: Tx, inputs: readonly { archiveId: number; inputKey: string; templateHashes: Record<string, string> }[]): Promise<void> {
+  if (inputs.length === 0) return;
+  await tx.execute(sql`
+    UPDATE rendered_templates_archives a SET input_key = x."inputKey", template_hashes = x."templateHashes"
+    FROM jsonb_to_recordset(${JSON.stringify(inputs)}::jsonb) AS x("archiveId" integer, "inputKey" text, "templateHashes" jsonb) WHERE a.id = x."archiveId"`);
+}
+
+/** New specs of many instances at once. */
+export async function updateSpecs(tx: Tx, specs: readonly { instanceId: number; spec: Record<string, unknown> }[]): Promise<void> {
+  if (specs.length === 0) return;
+  await tx.execute(sql`
+    UPDATE instances i SET spec = x.spec, updated_at = now()
+    FROM jsonb_to_recordset(${JSON.stringify(specs)}::jsonb) AS x("instanceId" integer, spec jsonb) WHERE i.id = x."instanceId"`);
 }
 
 /** Forgets archives whose blobs are gone. */

@@ -8,8 +8,9 @@ import { deleteInstances, type Deletion } from './delete-instance';
 import { publishDns } from './dns-steps';
 import type { DeployDeps } from './ports';
 import type { RenderedInstance } from './render-plan';
+import { recordUnchanged } from './record-unchanged';
 import { updateVm } from './store';
-import { convergeInstance, createInstanceVm, recordUnchanged, type InstanceUpdate, type InstanceVm } from './update-instance';
+import { convergeInstance, createInstanceVm, type InstanceUpdate, type InstanceVm } from './update-instance';
 
 /** Everything that the update stage works on. */
 export interface UpdateWork {
@@ -53,7 +54,7 @@ async function updateGroup(ctx: TaskContext, deps: DeployDeps, work: GroupWork, 
   const { group, batches } = run;
   await ctx.checkpoint();
   await deleteObsolete(ctx, deps, group.obsolete, { maxInFlight: run.deleteInFlight, tags: [group.name] });
-  await Promise.all(group.instances.filter((instance) => !isLeftAlone(instance) && !isUpdated(instance)).map((instance) => recordUnchanged(ctx, deps, { ...workOf(work, instance) })));
+  await recordUnchanged(ctx, group.instances.filter((instance) => !isLeftAlone(instance) && !isUpdated(instance)).map((instance) => workOf(work, instance)));
   const total = batches.reduce((sum, batch) => sum + batch.canaries.length + batch.rest.length, 0);
   const stage = ctx.stages.stage('Updating instance', total, [group.name]);
   const update = (instance: CompleteInstancePlan, canary: boolean) =>

@@ -247,35 +247,9 @@ async function writeMetadata(ctx: TaskContext, deps: DeployDeps, update: Instanc
   for (const disk of await listDisks(deps.db, update.instanceId)) if (disk.active) await writeDiskMetadata(ctx, deps, { disk, owner: disksOf(update, vm).owner });
 }
 
-/** Records of an instance that the plan leaves as it is: its spec may still have gained facts that change nothing. */
-export async function recordUnchanged(ctx: TaskContext, deps: DeployDeps, update: Pick<InstanceUpdate, 'plan' | 'instance' | 'instanceId' | 'rendered'>): Promise<void> {
-  await noteRenderInput(ctx, deps, update);
-  const archive = update.instance.existing?.spec?.rendered_templates_archive;
-  const spec = recordedSpec(update, archive);
-  const released = update.instance.reservations.release.map((reservation) => reservation.address);
-  if (released.length === 0 && JSON.stringify(sortKeys(update.instance.existing?.spec)) === JSON.stringify(sortKeys(spec))) return;
-  await ctx.write(async (tx) => {
-    await releaseAddresses(tx, update.instanceId, released);
-    await updateInstance(tx, update.instanceId, { spec: { ...spec } });
-  });
-}
-
-/** Other inputs gave the content that the instance has: the next deploy need not render them again. */
-async function noteRenderInput(ctx: TaskContext, deps: DeployDeps, { rendered, instanceId }: Pick<InstanceUpdate, 'instanceId' | 'rendered'>): Promise<void> {
-  if (rendered.reused || rendered.hashes.configurationHash === undefined) return;
-  const [latest] = await listArchives(deps.db, instanceId);
-  if (latest?.contentSha1 !== rendered.hashes.configurationHash) return;
-  await ctx.write((tx) => updateRenderInput(tx, latest.id, { inputKey: rendered.inputKey, templateHashes: rendered.hashes.templateHashes }));
-}
-
-function recordedSpec(update: Pick<InstanceUpdate, 'plan' | 'instance'>, archive: RenderedTemplatesArchive | undefined): FullSpec & Record<string, unknown> {
+/** What is recorded of the instance once it is as planned. */
+export function recordedSpec(update: Pick<InstanceUpdate, 'plan' | 'instance'>, archive: RenderedTemplatesArchive | undefined): FullSpec & Record<string, unknown> {
   return { ...fullSpec(update.instance, update.plan, archive ?? update.instance.existing?.spec?.rendered_templates_archive) };
-}
-
-function sortKeys(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sortKeys);
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, item]) => [key, sortKeys(item)]));
 }
 
 /** The instance and a VM of it, as the steps about disks want them. */

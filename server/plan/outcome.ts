@@ -6,7 +6,9 @@ export type Outcome = 'create' | 'recreate' | 'update' | 'delete' | 'none' | 'ig
 /** The outcome for an instance that shall exist. */
 export function outcomeOf(instance: InstancePlan): Exclude<Outcome, 'delete'> {
   if (instance.existing?.ignore) return 'ignored';
+  // An errand that waits for its run.
+  if (instance.dormant) return 'none';
   if (instance.isNew || instance.needsVm) return 'create';
   if (instance.needsRecreate) return 'recreate';
-  return instance.changes.length > 0 ? 'update' : 'none';
+  return instance.changes.length > 0 || instance.lifecycle === 'errand' ? 'update' : 'none';
 }

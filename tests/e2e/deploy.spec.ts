@@ -8,7 +8,7 @@ const manifest = (options: { name: string; instances: number; greeting?: string 
 
 const name = 'e2e-preview';
 
-test('a manifest is previewed, deployed and changed, and each time the result is what the preview said', async ({ page }) => {
+test('a manifest is previewed, deployed and changed, and each time the result is what the preview said', async ({ page, system }) => {
   test.setTimeout(180_000);
   await page.goto('/console/deployments');
   await page.getByRole('link', { name: 'New deployment' }).click();
@@ -23,7 +23,7 @@ test('a manifest is previewed, deployed and changed, and each time the result is
   await deploy.click();
   await page.getByRole('dialog').getByRole('button', { name: 'Deploy' }).click();
   await expect(page).toHaveURL(/\/console\/tasks\/\d+$/);
-  await expect(page.getByRole('main')).toContainText('done', { timeout: 60_000 });
+  await system.cli.follow(Number(page.url().split('/').at(-1)), { withinMs: 120_000 });
 
   await page.goto(`/console/deployments/${name}`);
   await expect(page.getByRole('cell').getByRole('button', { name: /hello running/ })).toHaveCount(2);

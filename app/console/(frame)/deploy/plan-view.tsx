@@ -28,30 +28,40 @@ export function PlanView({ preview }: { preview: Preview }) {
         <div className="flex items-start gap-5 max-lg:flex-col">
           <div className="w-full min-w-0 flex-1">
             <PlanGrid preview={preview} shown={shown} selected={selected} onSelect={setSelected} />
+            <Reasons reasons={reasons} chosen={filter && 'reason' in filter ? filter.reason : undefined} onChoose={(reason) => setFilter(reason === undefined ? undefined : { reason })} />
           </div>
           {selected && <PlanPanel instance={selected} onClose={() => setSelected(undefined)} />}
         </div>
       </Section>
-      {reasons.length > 0 && (
-        <Section title="Why">
-          <ul className="panel divide-y overflow-hidden">
-            {reasons.slice(0, 40).map(({ kind, text, instances: sharing }) => {
-              const key = `${kind} ${text}`;
-              const pressed = filter !== undefined && 'reason' in filter && filter.reason === key;
-              return (
-                <li key={key}>
-                  <button type="button" aria-pressed={pressed} onClick={() => setFilter(pressed ? undefined : { reason: key })} className={`flex min-h-8 w-full items-baseline gap-3 px-4 py-1.5 text-left text-sm ${pressed ? 'bg-accent-wash' : 'hover:bg-raised'}`}>
-                    <span className="w-8 shrink-0 text-right font-medium tabular-nums">{sharing.length}</span>
-                    <span className="w-28 shrink-0 text-faint max-sm:hidden">{kind.replaceAll('_', ' ')}</span>
-                    <span className="min-w-0 break-words">{text}</span>
-                  </button>
-                </li>
-              );
-            })}
-          </ul>
-        </Section>
-      )}
       <Packages preview={preview} />
+    </>
+  );
+}
+
+/** Reasons shown at most; the rarest are left out. */
+const shownReasons = 40;
+
+/** Why, with how many instances share each reason; choosing one dims the others. */
+function Reasons({ reasons, chosen, onChoose }: { reasons: ReturnType<typeof sharedReasons>; chosen: string | undefined; onChoose: (reason: string | undefined) => void }) {
+  if (reasons.length === 0) return null;
+  return (
+    <>
+      <h3 className="heading mt-4 mb-2">Why</h3>
+      <ul className="panel divide-y overflow-hidden">
+        {reasons.slice(0, shownReasons).map(({ kind, text, instances }) => {
+          const key = `${kind} ${text}`;
+          return (
+            <li key={key}>
+              <button type="button" aria-pressed={chosen === key} onClick={() => onChoose(chosen === key ? undefined : key)} className={`flex min-h-8 w-full items-baseline gap-3 px-4 py-1.5 text-left text-sm ${chosen === key ? 'bg-accent-wash' : 'hover:bg-raised'}`}>
+                <span className="w-8 shrink-0 text-right font-medium tabular-nums">{instances.length}</span>
+                <span className="w-28 shrink-0 text-faint max-sm:hidden">{kind.replaceAll('_', ' ')}</span>
+                <span className="min-w-0 break-words">{text}</span>
+              </button>
+            </li>
+          );
+        })}
+      </ul>
+      {reasons.length > shownReasons && <p className="mt-1 px-4 text-sm text-faint">and {reasons.length - shownReasons} more, each of fewer instances</p>}
     </>
   );
 }
