@@ -1,5 +1,7 @@
 import { requireAccess } from '../auth/permissions';
+import { parseCpiConfigs } from '../configs/cpi-config';
 import { normalizeConfigContent } from '../configs/normalize-content';
+import { parseConfigContent } from '../configs/parse';
 import { listVersions, lockCurrentConfig } from '../configs/store';
 import { parseManifestYaml } from '../core/yaml';
 import { accessTo, addVersion } from './configs';
@@ -34,6 +36,7 @@ export function create(type: ConfigType): Handler {
     const uploaded = await request.body.text();
     parseManifestYaml(uploaded);
     const content = normalizeConfigContent(type, uploaded);
+    if (type === 'cpi') parseCpiConfigs([parseConfigContent(content)]);
     const name = configName(type, request);
     await deps.db.transaction(async (tx) => {
       const current = await lockCurrentConfig(tx, type, name);

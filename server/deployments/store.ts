@@ -137,6 +137,11 @@ export async function ensureDeployment(tx: Tx, wanted: { name: string; teams: re
   );
 }
 
+/** The configs of a new deployment: work on what it has goes by them until its first deploy succeeds, which notes its own. */
+export async function pinConfigs(tx: Tx, deploymentId: number, configIds: readonly number[]): Promise<void> {
+  if (configIds.length > 0) await tx.insert(deploymentConfigs).values(configIds.map((configId) => ({ deploymentId, configId }))).onConflictDoNothing();
+}
+
 /** The insert's rows; none when a unique constraint refused them. */
 async function insertUnlessTaken<T>(insert: () => Promise<T[]>): Promise<T[]> {
   try {

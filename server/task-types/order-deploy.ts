@@ -5,7 +5,7 @@ import { listApplicable, listConfigsById } from '../configs/store';
 import { DirectorError, code } from '../core/errors';
 import { namePattern } from '../core/names';
 import { parseManifestYaml, type Hash } from '../core/yaml';
-import { ensureDeployment, type Deployment } from '../deployments/store';
+import { ensureDeployment, pinConfigs, type Deployment } from '../deployments/store';
 import type { NewAuditEvent } from '../events/store';
 import type { NewTask } from '../tasks/queue';
 import type { DeployFlags, UpdateDeploymentPayload } from './deployment-payloads';
@@ -39,6 +39,7 @@ export async function orderDeploy(tx: Tx, { principal, directorUuid, manifestTex
   const deployment = await ensureDeployment(tx, { name, teams: teamsWith(principal, 'admin') });
   if (!deployment.created) requireAccess(principal, { permission: 'dep:admin', directorUuid, teams: deployment.teams });
   const configIds = context === undefined ? await currentConfigIds(tx, deployment) : await chosenConfigIds(tx, deployment, context);
+  if (deployment.created) await pinConfigs(tx, deployment.id, [...configIds.cloud, ...configIds.runtime]);
   return {
     type: 'update_deployment', lane: 'normal', description: flags.dryRun ? 'create deployment (dry run)' : 'create deployment', deployment: name, teams: deployment.teams,
     payload: { deployment: name, manifestText, configIds, ...flags },

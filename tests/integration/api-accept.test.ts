@@ -121,6 +121,14 @@ describe('an accepted deploy', () => {
     for (const zone of ['a', 'b']) await server.call('POST', '/cloud_configs', { type: 'text/yaml', body: `azs: [{name: ${zone}}]\n` });
     await deploy({ query: `?context=${encodeURIComponent('{"cloud_config_ids":[1],"runtime_config_ids":[]}')}` });
     expect(updateDeploymentPayload.parse((await task())?.payload).configIds).toEqual({ cloud: [1], runtime: [] });
+    // A new deployment is noted with the configs it is made with; later deploys note theirs when they succeed.
+    await deploy({});
+    expect(await rows(sql`SELECT config_id FROM deployment_configs`, z.unknown())).toEqual([{ config_id: 1 }]);
+  });
+
+  it('refuses CPI configs with a name twice', async () => {
+    const answer = await server.call('POST', '/cpi_configs', { type: 'text/yaml', body: 'cpis: [{name: a, type: x}, {name: b, type: x, migrated_from: [{name: a}]}]\n' });
+    expect([answer.status, answer.json]).toEqual([400, { code: 550000, description: "Duplicate cpi name 'a'" }]);
   });
 
   it('cannot use configs of another team', async () => {
