@@ -49,6 +49,7 @@ import { cleanUp } from './task-types/cleanup';
 import { attachDiskTask } from './task-types/attach-disk';
 import { deleteDeploymentTask, sweepAbandonedVmsTask, updateDeployment } from './task-types/deployments';
 import { deleteOrphanDisks, orphanDisk, scheduledOrphanedDiskCleanup } from './task-types/orphan-disks';
+import { exportRelease } from './task-types/export-release';
 import { bind, createRegistry, type Registry } from './task-types/registry';
 import { retrieveVmStats } from './task-types/retrieve-vm-stats';
 import { scanAndFixTaskType } from './task-types/scan-and-fix';
@@ -319,6 +320,7 @@ function createCatalogue(parts: { config: Config; deploys: DeployDeps; blobstore
   const orphanDiskDeps = { db: deploys.db, disks: deploys.disks, maxThreads: config.max_threads };
   return createRegistry([
     bind(updateDeployment, deploys),
+    bind(exportRelease, deploys),
     bind(deleteDeploymentTask, deploys),
     bind(sweepAbandonedVmsTask, deploys),
     bind(scanAndFixTaskType, { ...deploys, bus }),

@@ -1,4 +1,4 @@
-import { boolean, index, integer, jsonb, pgTable, primaryKey, serial, text, uniqueIndex } from 'drizzle-orm/pg-core';
+import { bigint, boolean, index, integer, jsonb, pgTable, primaryKey, serial, text, uniqueIndex } from 'drizzle-orm/pg-core';
 import { instant } from './columns';
 
 export const releases = pgTable('releases', {
@@ -95,3 +95,12 @@ export const compiledPackages = pgTable(
     uniqueIndex('compiled_packages_build').on(t.packageId, t.stemcellOs, t.stemcellVersion, t.build),
   ],
 );
+
+/** Compiled releases that operators exported, in the blobstore until a clean-up. */
+export const exportedReleases = pgTable('exported_releases', {
+  blobstoreId: text('blobstore_id').primaryKey(),
+  /** BOSH multi-digest; null until the blob is stored. */
+  digest: text('digest'),
+  taskId: bigint('task_id', { mode: 'number' }).notNull(),
+  createdAt: instant('created_at').notNull().defaultNow(),
+});

@@ -21,16 +21,16 @@ export async function cleanUp(deps: ApiDeps, request: ApiRequest): Promise<Reply
   }));
 }
 
-/** `GET /cleanup/dryrun`: what a clean-up would delete now. There are no exported releases. */
+/** `GET /cleanup/dryrun`: what a clean-up would delete now. */
 export async function showSelection(deps: ApiDeps, request: ApiRequest): Promise<Reply> {
-  const { orphanedVms, releases, stemcells, compiledPackages, dnsBlobs, orphanDisks } = await selectForCleanUp(deps.db, { removeAll: flag(request, 'remove_all'), keepOrphanedDisks: flag(request, 'keep_orphaned_disks') });
+  const { orphanedVms, releases, stemcells, compiledPackages, exportedReleases, dnsBlobs, orphanDisks } = await selectForCleanUp(deps.db, { removeAll: flag(request, 'remove_all'), keepOrphanedDisks: flag(request, 'keep_orphaned_disks') });
   return json({
     releases,
     stemcells: stemcells.map(presentStemcell),
     compiled_packages: compiledPackages.map((form) => ({ package_name: form.packageName, stemcell_os: form.stemcellOs, stemcell_version: form.stemcellVersion })),
     orphaned_disks: orphanDisks.map(presentOrphanDisk),
     orphaned_vms: orphanedVms.map(presentOrphanedVm),
-    exported_releases: [],
+    exported_releases: exportedReleases,
     dns_blobs: dnsBlobs.map((blob) => blob.blobId),
   });
 }

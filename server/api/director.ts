@@ -6,6 +6,7 @@ import { isResurrectionPaused, listOrphanedVms, setResurrectionPaused } from '..
 import { listLocks } from '../tasks/store';
 import type { ApiDeps } from './deps';
 import { presentLock, presentOrphanedVm } from './present';
+import { parseRange } from './range';
 import { empty, json, stream, text, type Reply } from './reply';
 import type { ApiRequest } from './route';
 
@@ -57,12 +58,21 @@ export async function emptyList(): Promise<Reply> {
   return json([]);
 }
 
-/** A blob, e.g. the result of a task. */
+/** A blob, e.g. the result of a task; a part of it when a range is asked for. */
 export async function resource(deps: ApiDeps, request: ApiRequest): Promise<Reply> {
   const id = request.param('id');
   const size = await deps.blobstore.size(id);
   if (size === undefined) throw new DirectorError(code.resourceNotFound, `Resource '${id}' not found in the blobstore`);
-  return { ...stream(await deps.blobstore.get(id), { 'content-type': 'application/x-gzip', 'content-length': size }), plain: true };
+  const range = parseRange(request.headers.range, size);
+  if (range.kind === 'unsatisfiable') {
+    const reply = text(416, '');
+    return { ...reply, headers: { ...reply.headers, 'content-range': `bytes */${size}` }, plain: true };
+  }
+  const headers = { 'content-type': 'application/x-gzip', 'accept-ranges': 'bytes' };
+  if (range.kind === 'all') return { ...stream(await deps.blobstore.get(id), { ...headers, 'content-length': size }), plain: true };
+  const { start, end } = range;
+  const part = await deps.blobstore.get(id, { range: { start, end: end - 1 } });
+  return { ...stream(part, { ...headers, 'content-length': end - start, 'content-range': `bytes ${start}-${end - 1}/${size}` }, 206), plain: true };
 }
 
 /** Variables of this name in all deployments: there are none yet. */

@@ -1,5 +1,7 @@
+import { z } from 'zod';
+import { getDeployment } from '../deployments/store';
 import { findJobs, getRelease, getReleaseId, getVersionContents, listReleases } from '../releases/catalogue-store';
-import type { DeleteReleasePayload } from '../task-types/artifact-payloads';
+import type { DeleteReleasePayload, ExportReleasePayload } from '../task-types/artifact-payloads';
 import { compareReleaseVersions } from '../core/versions';
 import { acceptTask } from './accept-task';
 import type { ApiDeps } from './deps';
@@ -59,6 +61,23 @@ export async function remove(deps: ApiDeps, request: ApiRequest): Promise<Reply>
     type: 'delete_release', lane: 'normal', description: `delete release: ${name}`, payload,
     event: { action: 'delete', objectType: 'release', objectName: version === undefined ? name : `${name}/${version}` },
   }));
+}
+
+const exportBody = z.object({
+  deployment_name: z.string(), release_name: z.string(), release_version: z.string(), stemcell_os: z.string(), stemcell_version: z.string(),
+  sha2: z.boolean().nullish(), jobs: z.array(z.looseObject({ name: z.string() })).nullish(),
+});
+
+/** `POST /releases/export`: a release compiled for a stemcell as one tarball; its result names the blob. */
+export async function exportRelease(deps: ApiDeps, request: ApiRequest): Promise<Reply> {
+  const body = await request.body.jsonOf(exportBody);
+  const { name: deployment, teams } = await getDeployment(deps.db, body.deployment_name);
+  const payload: ExportReleasePayload = {
+    deployment, release: body.release_name, version: body.release_version, stemcell: { os: body.stemcell_os, version: body.stemcell_version }, sha2: body.sha2 ?? false,
+    jobs: (body.jobs ?? []).map((job) => job.name),
+  };
+  const description = `export release: '${payload.release}/${payload.version}' for '${payload.stemcell.os}/${payload.stemcell.version}'`;
+  return acceptTask(deps, request, async () => ({ type: 'export_release', lane: 'normal', description, deployment, teams, payload }));
 }
 
 /** Release jobs by fingerprint. */

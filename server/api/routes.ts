@@ -56,6 +56,7 @@ export const routes: readonly Route[] = [
   { method: 'GET', path: '/releases', permission: 'read_releases', handler: releases.listAll },
   { method: 'POST', path: '/releases', media: 'application/x-compressed', permission: 'upload_releases', handler: uploadBody('release') },
   { method: 'POST', path: '/releases', media: 'application/json', permission: 'upload_releases', handler: uploadFromUrl('release') },
+  { method: 'POST', path: '/releases/export', media: 'application/json', permission: 'admin', handler: releases.exportRelease },
   { method: 'POST', path: '/releases', media: 'multipart/form-data', permission: 'upload_releases', handler: refuseMultipart },
   { method: 'GET', path: '/releases/:name', permission: 'read_releases', handler: releases.show },
   { method: 'DELETE', path: '/releases/:name', permission: 'admin', handler: releases.remove },

@@ -30,7 +30,6 @@ export const unsupportedRoutes: readonly Route[] = [
   { method: 'POST', path: '/deployments/:deployment/scans', permission: 'dep:admin', handler: refuse('Cloud check') },
   { method: 'GET', path: '/deployments/:deployment/problems', permission: 'dep:admin', handler: refuse('Cloud check') },
   { method: 'PUT', path: '/deployments/:deployment/problems', media: 'application/json', permission: 'dep:admin', handler: refuse('Cloud check') },
-  { method: 'POST', path: '/releases/export', media: 'application/json', permission: 'admin', handler: refuse('Exporting releases') },
   { method: 'DELETE', path: '/vms/:cid', permission: 'admin', handler: refuse('Deleting single VMs', 'deploy with --recreate or --fix') },
   { method: 'DELETE', path: '/networks/:name', permission: 'admin', handler: refuse('Deleting networks') },
   { method: 'POST', path: '/dynamic_disks', media: 'application/json', permission: 'dyn:create', handler: refuse('Dynamic disks') },

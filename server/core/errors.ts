@@ -17,6 +17,7 @@ export const code = {
   deploymentNotFound: 70000, instanceNotFound: 70001, instanceInvalidIndex: 70002, snapshotNotFound: 70008, contextIdViolatedMax: 70010,
   jobInvalidArchive: 80000, jobMissingManifest: 80001, jobMissingTemplateFile: 80002, jobMissingMonit: 80004, jobInvalidLogSpec: 80005,
   jobInvalidPropertySpec: 80008, jobPackageCollision: 80011, jobInvalidPackageSpec: 80012, jobInvalidLinkSpec: 80013, jobDuplicateLinkName: 80014, jobWithExportedFromMismatch: 80015, jobInvalidName: 80016,
+  releaseMissingJob: 140029,
   resourceError: 100001, resourceNotFound: 100002,
   networkReservationAlreadyInUse: 130008, networkReservationNotEnoughCapacity: 130011,
   deploymentCanonicalNameTaken: 190009, deploymentInvalidMigratedFromJob: 190018, deploymentIgnoredInstancesModification: 190020, deploymentIgnoredInstancesDeletion: 190021, deploymentInvalidConfigReference: 190025,

@@ -26,7 +26,7 @@ export async function compilePackages(ctx: TaskContext, deps: DeployDeps, plan: 
   for (const requirement of plan.packages) if (requirement.compiled) builds.set(requirement.key, requirement.compiled);
   const todo = plan.packages.filter((requirement) => !requirement.compiled);
   const preparing = ctx.stages.stage('Preparing package compilation', 1);
-  if (todo.length > 0) await preparing.run('Finding packages to compile', async () => undefined);
+  await preparing.run('Finding packages to compile', async () => undefined);
   // The lock of a package whose lost compilation was recorded last would keep other deploys waiting until this task's end.
   if (ctx.attempt > 1) await ctx.write((tx) => releaseEarlierLocks(tx, ctx, { prefix: 'lock:compile:', keep: todo.map(lockName) }));
   if (todo.length === 0) {

@@ -28,6 +28,8 @@ export interface LoadRequest {
   agentTimeoutMs?: number;
   /** Without `fix`, an agent that gives no answer fails the planning, or is only noted (`AgentState.silent`): for plans that nobody carries out. */
   silence?: 'fail' | 'note';
+  /** False: no agent is asked for its state, for plans that do not touch instances. */
+  asksAgents?: boolean;
 }
 
 /** What of the outside world planning asks. */
@@ -50,7 +52,7 @@ async function loadState(caller: AgentCaller, deps: LoadDeps, load: LoadRequest,
   const stored = (await listRecordedInstances(deps.db, load.deployment.id)).filter(({ instance }) => !instance.compilation);
   const releases = await loadReleases(deps.db, [...new Set([load.manifest, ...runtimeConfigs].flatMap(releaseNames))]);
   const groups = groupNames(load.manifest);
-  const instances = await mapPool(stored, agentsAtOnce, async (one) => toRecorded(load.taskId, one, groups.has(one.instance.job) ? await agentState(caller, deps, one, load) : undefined));
+  const instances = await mapPool(stored, agentsAtOnce, async (one) => toRecorded(load.taskId, one, load.asksAgents !== false && groups.has(one.instance.job) ? await agentState(caller, deps, one, load) : undefined));
   return {
     director: { ...facts, ownAddresses: await ownAddresses() },
     deployment: { name: load.deployment.name, manifest: load.deployment.manifest, tags: load.deployment.tags, teams: load.deployment.teams },

@@ -103,7 +103,8 @@ function runtimeTags(runtimeConfigs: readonly Hash[]): Record<string, string> {
   return parseTags(isHash(tags) ? { tags } : {});
 }
 
-function findStemcell(wanted: ManifestStemcell, available: readonly StemcellRecord[]): PlannedStemcell {
+/** The stemcell of a manifest entry as the director's own CPI knows it. Throws 50003. */
+export function findStemcell(wanted: ManifestStemcell, available: readonly StemcellRecord[]): PlannedStemcell {
   const records = findStemcells(wanted, available);
   const { name, os, version } = records[0];
   return { alias: wanted.alias, name, os, version, images: records.map(({ id, name: ownName, cpi, cid, apiVersion }) => ({ id, name: ownName, cpi, cid, apiVersion })) };
@@ -158,7 +159,7 @@ function findJob(group: ManifestGroup, job: { name: string; release: string }, r
   const release = releases.find(({ name }) => name === job.release);
   if (!release) throw new DirectorError(140002, `Job '${job.name}' (instance group '${group.name}') references an unknown release '${job.release}'`);
   const record = release.jobs.find(({ name }) => name === job.name);
-  if (!record) throw new DirectorError(140029, `Job '${job.name}' not found in release '${release.name}'`);
+  if (!record) throw new DirectorError(code.releaseMissingJob, `Job '${job.name}' not found in release '${release.name}'`);
   return { record, release };
 }
 

@@ -74,12 +74,21 @@ export async function getRelease(db: Db, name: string): Promise<ReleaseSummary> 
   return { packages: packageRows, jobs: jobRows, versions: versions.map((row) => row.version) };
 }
 
+export interface FoundVersion {
+  /** Row of release_versions. */
+  id: number;
+  releaseId: number;
+  version: string;
+  commitHash: string;
+  uncommittedChanges: boolean;
+}
+
 /** A version, found as written or in the other notation for development versions. Throws 30005, 30006, 30010. */
-export async function getVersion(db: Db, name: string, version: string): Promise<{ id: number; releaseId: number; version: string }> {
+export async function getVersion(db: Db, name: string, version: string): Promise<FoundVersion> {
   const releaseId = await getReleaseId(db, name);
   const candidates = [version, otherNotation(version)].filter((text) => text !== undefined);
   const rows = await db
-    .select({ id: releaseVersions.id, releaseId: releaseVersions.releaseId, version: releaseVersions.version })
+    .select({ id: releaseVersions.id, releaseId: releaseVersions.releaseId, version: releaseVersions.version, commitHash: releaseVersions.commitHash, uncommittedChanges: releaseVersions.uncommittedChanges })
     .from(releaseVersions)
     .where(and(eq(releaseVersions.releaseId, releaseId), inArray(releaseVersions.version, candidates)));
   const found = rows.find((row) => row.version === version) ?? rows[0];

@@ -36,6 +36,19 @@ export const deleteStemcellPayload = z.strictObject({ name: z.string(), version:
 /** Payload of `delete_artifacts`, the clean-up. */
 export const deleteArtifactsPayload = z.strictObject({ removeAll: z.boolean(), keepOrphanedDisks: z.boolean() });
 
+/** Payload of `export_release`. */
+export const exportReleasePayload = z.strictObject({
+  deployment: z.string(),
+  release: z.string(),
+  version: z.string(),
+  stemcell: z.strictObject({ os: z.string(), version: z.string() }),
+  /** The result names the SHA-256 of the tarball instead of its SHA-1. */
+  sha2: z.boolean(),
+  /** Names of jobs; empty: all. */
+  jobs: z.array(z.string()),
+});
+
+export type ExportReleasePayload = z.infer<typeof exportReleasePayload>;
 export type UploadSource = z.infer<typeof source>;
 export type UpdateReleasePayload = z.infer<typeof updateReleasePayload>;
 export type UpdateStemcellPayload = z.infer<typeof updateStemcellPayload>;

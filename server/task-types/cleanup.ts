@@ -7,6 +7,7 @@ import { isHash } from '../core/yaml';
 import { listOrphanDisks, type OrphanDisk } from '../disks/orphan-store';
 import { listOrphanedVms, type OrphanedVm } from '../instances/store';
 import { listReleases } from '../releases/catalogue-store';
+import { deleteExport, listFinishedExports } from '../releases/export-store';
 import { deleteCompiledPackage, listAllCompiledPackages, type ListedCompiledPackage } from '../releases/deletion-store';
 import { pickCompiledPackages, pickReleases, type PickedRelease } from '../releases/retention';
 import { listDisposableDnsBlobs, type DisposableDnsBlob } from '../scheduler/dns-retention-store';
@@ -38,6 +39,8 @@ export interface CleanUpSelection {
   releases: PickedRelease[];
   stemcells: ListedStemcell[];
   compiledPackages: ListedCompiledPackage[];
+  /** Blob ids. */
+  exportedReleases: string[];
   dnsBlobs: DisposableDnsBlob[];
   orphanDisks: OrphanDisk[];
 }
@@ -52,6 +55,7 @@ export async function selectForCleanUp(db: Database, { removeAll, keepOrphanedDi
     releases: pickReleases(await listReleases(db), keep, await releasesOfRuntimeConfigs(db)),
     stemcells: doomed,
     compiledPackages: removeAll ? pickCompiledPackages(await listAllCompiledPackages(db), stemcells.filter((stemcell) => !doomed.includes(stemcell))) : [],
+    exportedReleases: await listFinishedExports(db),
     dnsBlobs: await listDisposableDnsBlobs(db, dnsBlobLimits({ removeAll })),
     orphanDisks: removeAll && !keepOrphanedDisks ? await listOrphanDisks(db) : [],
   };
@@ -76,6 +80,7 @@ const planSchema = z.strictObject({
   releases: z.array(z.strictObject({ name: z.string(), versions: z.array(z.string()) })),
   stemcells: z.array(z.strictObject({ name: z.string(), version: z.string(), rows: z.number() })),
   compiledPackages: z.array(z.strictObject({ id: z.number(), label: z.string(), blobId: z.string() })),
+  exportedReleases: z.array(z.string()).default([]),
   dnsBlobs: z.array(z.strictObject({ version: z.number(), blobId: z.string() })),
   /** Cids. */
   orphanDisks: z.array(z.string()).default([]),
@@ -98,6 +103,7 @@ export const cleanUp: TaskType<DeleteArtifactsPayload, CleanUpDeps> = {
     await deleteStemcells(ctx, deps, plan);
     await deleteCompiledPackages(ctx, deps, plan);
     await deleteOrphanDisks(ctx, deps, plan);
+    await deleteExportedReleases(ctx, deps, plan);
     await ctx.stages.stage('Deleting dns blobs', 1).run('DNS blobs', () => deleteDnsBlobs(ctx, deps, plan.dnsBlobs));
     const left = new Set((await listDoomedVms(deps.db)).map((vm) => vm.id));
     return summary(plan, payload, plan.orphanedVms.filter((vm) => !left.has(vm.id)).length);
@@ -116,6 +122,7 @@ async function makePlan(ctx: TaskContext, deps: CleanUpDeps, payload: DeleteArti
     releases: selection.releases,
     stemcells: [...stemcells.values()],
     compiledPackages: selection.compiledPackages.map(({ id, blobId, packageName, stemcellOs, stemcellVersion }) => ({ id, blobId, label: `${packageName} for ${stemcellOs}/${stemcellVersion}` })),
+    exportedReleases: selection.exportedReleases,
     dnsBlobs: selection.dnsBlobs,
     orphanDisks: selection.orphanDisks.map((disk) => disk.cid),
     startedAt: ctx.clock.now(),
@@ -162,12 +169,24 @@ async function deleteOrphanDisks(ctx: TaskContext, deps: CleanUpDeps, { orphanDi
   await mapPool(orphanDisks, deps.maxThreads, (cid) => stage.run(cid, () => deleteOrphanDisk(ctx, deps, cid)));
 }
 
-/** There are no exported releases yet: none are deleted. */
+/** Each blob before its record: what dies in between is done again. */
+async function deleteExportedReleases(ctx: TaskContext, { blobstore }: CleanUpDeps, { exportedReleases }: Plan): Promise<void> {
+  const stage = ctx.stages.stage('Deleting exported releases', exportedReleases.length);
+  for (const blobId of exportedReleases) {
+    await stage.run(blobId, async () => {
+      await ctx.checkpoint();
+      await ctx.fence();
+      await blobstore.delete(blobId);
+      await ctx.write((tx) => deleteExport(tx, blobId));
+    });
+  }
+}
+
 function summary(plan: Plan, payload: DeleteArtifactsPayload, orphanedVms: number): string {
   const releases = plan.releases.reduce((count, release) => count + release.versions.length, 0);
   const stemcells = plan.stemcells.reduce((count, stemcell) => count + stemcell.rows, 0);
   return (
     `Deleted ${releases} release(s), ${stemcells} stemcell(s), ${plan.compiledPackages.length} extra compiled package(s), ${plan.orphanDisks.length} orphaned disk(s), ` +
-    `${orphanedVms} orphaned vm(s), 0 exported release(s), ${dnsBlobsResult(plan.dnsBlobs.length, plan.startedAt - dnsBlobLimits(payload).max_blob_age * 1_000)}`
+    `${orphanedVms} orphaned vm(s), ${plan.exportedReleases.length} exported release(s), ${dnsBlobsResult(plan.dnsBlobs.length, plan.startedAt - dnsBlobLimits(payload).max_blob_age * 1_000)}`
   );
 }

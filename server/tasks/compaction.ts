@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { sql } from 'drizzle-orm';
 import type { Database } from '../../db/client';
+import { blobIdOf } from '../blobstore/blob-id';
 import type { Blobstore } from '../blobstore/blobstore';
 import type { Component, ComponentContext } from '../cluster/component';
 import { readOutput, type Frame } from './output';
@@ -88,6 +88,5 @@ async function* packed(deps: { db: Database; blobstore: Blobstore }, ctx: Compon
 
 /** A UUID that follows from the task's id. */
 export function outputBlobId(taskId: number): string {
-  const hex = createHash('sha1').update(`task-output/${taskId}`).digest('hex');
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-5${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+  return blobIdOf(`task-output/${taskId}`);
 }

@@ -24,6 +24,8 @@ export interface TestTask {
   /** Lines of the event stream so far. */
   events(): Record<string, unknown>[];
   debug(): string;
+  /** Lines of the result stream so far. */
+  results(): string[];
   cancel(): void;
 }
 
@@ -49,17 +51,19 @@ export function testTask(db: Database): TestTask {
   const checkpoint = new Map<string, string>();
   let events = '';
   let debug = '';
+  const results: string[] = [];
   let attempts = 0;
   const cancelled = new AbortController();
   const append = async (line: string) => void (events += line);
   return {
     events: () => events.split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as Record<string, unknown>),
     debug: () => debug,
+    results: () => results,
     cancel: () => cancelled.abort(new TaskCancelled(id)),
     attempt: async (work, fate) => {
       const epoch = ++attempts;
       const points = countPoints(id, epoch, fate);
-      const ctx = createContext({ id, epoch, db, checkpoint, points, append, log: (text) => void (debug += `${text}\n`), cancelled: cancelled.signal });
+      const ctx = createContext({ id, epoch, db, checkpoint, points, append, results, log: (text) => void (debug += `${text}\n`), cancelled: cancelled.signal });
       try {
         return { result: await work(ctx, points), error: undefined, died: points.dead(), points: points.count() };
       } catch (error) {
@@ -98,12 +102,13 @@ interface Parts {
   checkpoint: Map<string, string>;
   points: CountedPoints;
   append: (line: string) => Promise<void>;
+  results: string[];
   log: (text: string) => void;
   cancelled: AbortSignal;
 }
 
 function createContext(parts: Parts): TaskContext {
-  const { id, epoch, db, checkpoint, points, append, log, cancelled } = parts;
+  const { id, epoch, db, checkpoint, points, append, results, log, cancelled } = parts;
   const around = async <T>(work: () => Promise<T>): Promise<T> => {
     points.pass(true);
     const result = await work();
@@ -120,7 +125,7 @@ function createContext(parts: Parts): TaskContext {
       signal: cancellable ? cancelled : new AbortController().signal,
       log: { debug: log, info: log, warn: log, error: log },
       stages: createStages(append, () => systemClock.now()),
-      result: async () => undefined,
+      result: async (line) => void results.push(line.trimEnd()),
       cpiOutput: () => undefined,
       fence: check,
       checkpoint: check,
