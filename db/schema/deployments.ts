@@ -78,9 +78,16 @@ export const instances = pgTable(
   (t) => [index('instances_deployment').on(t.deploymentId, t.job)],
 );
 
+/** What a VM was made of, placeholders included. */
+export interface VmIngredients {
+  stemcell: { name: string; version: string };
+  env: Record<string, unknown>;
+  cloudProperties: Record<string, unknown>;
+}
+
 /**
  * VMs. A row is written (state `creating`) before `create_vm` is called and completed after it, so that a VM
- * that exists in the cloud is always known here.
+ * that exists in the cloud is always known here. `retiring`: another one has taken its place; it is about to be orphaned.
  */
 export const vms = pgTable(
   'vms',
@@ -89,7 +96,7 @@ export const vms = pgTable(
     instanceId: integer('instance_id').references(() => instances.id),
     agentId: uuid('agent_id').notNull().unique(),
     cid: text('cid').unique(),
-    state: text('state').$type<'creating' | 'created' | 'deleting'>().notNull(),
+    state: text('state').$type<'creating' | 'created' | 'retiring' | 'deleting'>().notNull(),
     active: boolean('active').notNull().default(false),
     cpi: text('cpi').notNull().default(''),
     az: text('az'),
@@ -99,6 +106,8 @@ export const vms = pgTable(
     trustedCertsSha1: text('trusted_certs_sha1'),
     natsConfigSha1: text('nats_config_sha1'),
     blobstoreConfigSha1: text('blobstore_config_sha1'),
+    /** Stemcell, env and cloud properties of a VM that is made beside its instance's VM. */
+    madeOf: jsonb('made_of').$type<VmIngredients>(),
     permanentNatsCredentials: boolean('permanent_nats_credentials').notNull().default(false),
     /** The task attempt that wrote the intent. */
     taskId: bigint('task_id', { mode: 'number' }),

@@ -3,6 +3,7 @@ import type { TaskContext } from '../tasks/context';
 import { deleteInstances } from './delete-instance';
 import { deploymentLockWaitMs } from './deploy';
 import { noteLostDisks } from './disk-steps';
+import { isOrphanable } from './orphan-vm';
 import type { DeployDeps } from './ports';
 import { deleteDeploymentRecord, findDeployment, listRecordedInstances } from './store';
 import { resolveUnfinishedVms } from './vm-steps';
@@ -26,7 +27,7 @@ export async function deleteDeployment(ctx: TaskContext, deps: DeployDeps, order
     throw new DirectorError(code.deploymentIgnoredInstancesDeletion, `You are trying to delete deployment '${order.deployment}', which contains ignored instance(s). Operation not allowed.`);
   }
   await deleteInstances(ctx, deps, ctx.stages.stage('Deleting instances', instances.length), {
-    deletions: instances.map(({ instance, vms }) => ({ instance, vms, skipDrain: instance.compilation })),
+    deletions: instances.map(({ instance, vms, addresses, disks }) => ({ instance, vms, skipDrain: instance.compilation, orphansVms: isOrphanable({ spec: instance.spec, addresses, disks }) })),
     options: { intent: { vm: 'delete', instance: 'delete', deployment: 'delete' }, maxInFlight: deps.settings.maxThreads, force: order.force },
   });
   const artifacts = ctx.stages.stage('Removing deployment artifacts', 3);

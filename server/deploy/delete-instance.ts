@@ -3,6 +3,7 @@ import { orphanDisksOf } from '../disks/store';
 import type { Stage, TaskContext } from '../tasks/context';
 import { stopJobs, type StopIntent } from './agent-steps';
 import { recordedOperation } from './instance-event';
+import { orphanVm } from './orphan-vm';
 import type { DeployDeps } from './ports';
 import { deleteInstanceRecord, listArchives, type InstanceRow, type VmRow } from './store';
 import { deleteOrAbandonVm, deleteVm } from './vm-steps';
@@ -11,6 +12,8 @@ export interface Deletion {
   instance: Pick<InstanceRow, 'id' | 'uuid' | 'job' | 'index' | 'state'>;
   vms: readonly Pick<VmRow, 'id' | 'agentId' | 'cid' | 'cpi' | 'active' | 'stemcellApiVersion'>[];
   skipDrain: boolean;
+  /** Its VMs are left to the clean-up instead of being deleted at once. */
+  orphansVms?: boolean;
 }
 
 export interface DeletionOptions {
@@ -47,7 +50,10 @@ async function deleteInstance(ctx: TaskContext, deps: DeployDeps, deletion: Dele
     const agent = { id: active.agentId, name: `${instance.job}/${instance.uuid} (${instance.index})` };
     await tolerate(stopJobs(ctx, deps, agent, { intent: options.intent, drain: 'shutdown', spec: undefined, skipDrain: deletion.skipDrain }));
   }
-  for (const vm of vms) await (options.force ? deleteOrAbandonVm : deleteVm)(ctx, deps, vm);
+  for (const vm of vms) {
+    if (deletion.orphansVms && vm.cid !== null) await orphanVm(ctx, deps, vm, `${instance.job}/${instance.uuid} (${instance.index})`);
+    else await (options.force ? deleteOrAbandonVm : deleteVm)(ctx, deps, vm);
+  }
   const archives = await listArchives(deps.db, instance.id);
   await ctx.fence();
   for (const archive of archives) await deps.blobstore.delete(archive.blobstoreId);

@@ -11,6 +11,7 @@ import { storeDeployAlert } from './deploy-alerts';
 import { noteLostDisks } from './disk-steps';
 import { planWithDnsIds } from './dns-ids';
 import { asHash, loadPlanInput } from './load';
+import { orphanSurplusVms } from './orphan-vm';
 import type { DeployDeps } from './ports';
 import { runPostDeploy } from './post-deploy';
 import { completePreview, countsOf, planDeploy, type PlanOrder } from './preview';
@@ -96,7 +97,9 @@ async function prepare(ctx: TaskContext, deps: DeployDeps, order: PlanOrder): Pr
     const { plan, instanceIds } = await stage.run('Preparing deployment', async () => {
       await noteLostDisks(ctx, deps);
       await resolveUnfinishedVms(ctx, deps, order.deployment.id);
-      return planAndBind(ctx, deps, order);
+      const bound = await planAndBind(ctx, deps, order);
+      await orphanSurplusVms(ctx, deps, bound.plan);
+      return bound;
     });
     const sources = new JobSourceCache(deps);
     const rendered = await stage.run('Rendering templates', () => renderPlan(rendererOf(ctx), deps, plan, sources));

@@ -6,13 +6,13 @@ import { listDnsIds } from '../dns/ids-store';
 import { listDeploymentNames, listSharedProviders } from '../deployments/links-store';
 import { instanceLabel, type NetworkSettings } from '../instances/instance';
 import type { AgentState } from '../plan/recorded';
-import type { DeployRequest, PlanInput, RecordedInstance, RecordedState } from '../plan/types';
+import type { DeployRequest, PlanInput, RecordedInstance, RecordedState, RecordedVm } from '../plan/types';
 import { listCompiledPackages, loadReleases } from '../releases/store';
 import { loadStemcells } from '../stemcells/store';
 import type { AgentCaller } from '../agents/agent';
 import { neededResources, type CalculatedResources, type ResourcesOfCpi } from '../plan/vm-resources';
 import type { DeployDeps } from './ports';
-import { listRecordedInstances, listTakenAddresses, readConfigs, type DeploymentRow, type RecordedInstance as StoredInstance } from './store';
+import { listRecordedInstances, listTakenAddresses, readConfigs, type DeploymentRow, type RecordedInstance as StoredInstance, type VmRow } from './store';
 
 export interface LoadRequest {
   deployment: DeploymentRow;
@@ -84,22 +84,27 @@ async function agentState(caller: AgentCaller, deps: LoadDeps, { instance, vms }
 }
 
 function toRecorded(taskId: number | undefined, { instance, vms, addresses, disks }: StoredInstance, state: AgentState | undefined): RecordedInstance {
-  const vm = vms.find((candidate) => candidate.active && candidate.cid !== null);
+  const active = vms.find((candidate) => candidate.active);
+  const vm = active && toVm(active, taskId);
+  const spareVms = vms.flatMap((candidate) => (candidate.state === 'created' && !candidate.active ? (toVm(candidate, taskId) ?? []) : []));
   return {
     id: instance.id, uuid: instance.uuid, group: instance.job, index: instance.index, az: instance.az, state: instance.state, bootstrap: instance.bootstrap,
     ignore: instance.ignore, updateCompleted: instance.updateCompleted, spec: instance.spec, dns: instance.dns ?? undefined, cloudProperties: instance.cloudProperties,
-    ...(vm && vm.cid !== null
-      ? {
-          vm: {
-            id: vm.id, agentId: vm.agentId, cid: vm.cid, cpi: vm.cpi, active: vm.active, stemcellApiVersion: vm.stemcellApiVersion, createdAt: vm.createdAt.toISOString(),
-            trustedCertsSha1: vm.trustedCertsSha1, natsConfigSha1: vm.natsConfigSha1, blobstoreConfigSha1: vm.blobstoreConfigSha1,
-            networks: vm.networks as Record<string, NetworkSettings>,
-          },
-        }
-      : {}),
+    ...(vm ? { vm } : {}),
+    spareVms,
     reservations: addresses.map((row) => ({ address: row.address, network: row.networkName, static: row.static, ...(row.nicGroup === null ? {} : { nicGroup: row.nicGroup }), ...(row.vmId === null ? {} : { vmId: row.vmId }) })),
     ...(state ? { agentState: state } : {}),
     persistentDisks: disks.map(({ id, cid, cpi, name, size, cloudProperties, active, taskId: madeBy }) => ({ id, cid, cpi, name, size, cloudProperties, active, fresh: madeBy === taskId })),
+  };
+}
+
+/** Undefined while the cloud has given it no id. */
+function toVm(vm: VmRow, taskId: number | undefined): RecordedVm | undefined {
+  if (vm.cid === null) return undefined;
+  return {
+    id: vm.id, agentId: vm.agentId, cid: vm.cid, cpi: vm.cpi, active: vm.active, stemcellApiVersion: vm.stemcellApiVersion, createdAt: vm.createdAt.toISOString(),
+    trustedCertsSha1: vm.trustedCertsSha1, natsConfigSha1: vm.natsConfigSha1, blobstoreConfigSha1: vm.blobstoreConfigSha1,
+    networks: vm.networks as Record<string, NetworkSettings>, ofThisTask: vm.taskId === taskId, ...(vm.madeOf ? { madeOf: vm.madeOf } : {}),
   };
 }
 

@@ -11,6 +11,7 @@ import { sendTemplates, withSignedUrls } from './delivery';
 import { attachInstanceDisks } from './disk-steps';
 import { recordedOperation } from './instance-event';
 import { introduceNetworks } from './learn-addresses';
+import { orphanVm } from './orphan-vm';
 import type { DeployDeps } from './ports';
 import { addressesOf, readRecordedSpec, type RecordedSpec } from './recorded-spec';
 import { findRecordedInstance, reserveAddresses, updateInstance, updateVm, type DeploymentRow, type RecordedInstance, type VmRow } from './store';
@@ -102,8 +103,10 @@ async function holdAddresses(tx: Tx, ctx: TaskContext, { recorded, spec, order }
 async function replaceVm(ctx: TaskContext, deps: DeployDeps, { recorded, order }: Recreation): Promise<CreatedVm> {
   const made = recorded.vms.find((vm) => vm.taskId === ctx.taskId && vm.state === 'created');
   for (const vm of recorded.vms) {
-    if (vm === made) continue;
-    if (vm.cid === null) await abandonAndSweep(ctx, deps, vm);
+    // One that was made beside it is the next deploy's to decide about.
+    if (vm === made || (vm.state === 'created' && !vm.active)) continue;
+    if (vm.state === 'retiring') await orphanVm(ctx, deps, vm, order.label);
+    else if (vm.cid === null) await abandonAndSweep(ctx, deps, vm);
     else await deleteVm(ctx, deps, vm);
   }
   const adopted = made && (await adopt(ctx, deps, { vm: made, order }));

@@ -1,4 +1,4 @@
-import { and, eq, getTableColumns, inArray, isNull, sql, type SQL } from 'drizzle-orm';
+import { and, eq, getTableColumns, inArray, isNull, not, sql, type SQL } from 'drizzle-orm';
 import type { Db, Tx } from '../../db/client';
 import * as t from '../../db/schema';
 import { deleteOldLinks } from '../deployments/links-store';
@@ -154,24 +154,51 @@ export interface VmIntent {
   stemcellApiVersion: number | null;
   taskId: number;
   epoch: number;
+  /** Of a VM that is made beside the instance's VM. */
+  madeOf?: t.VmIngredients;
 }
 
-/** Written before `create_vm`; repeating it is harmless. */
+/** Written before `create_vm`; repeating it is harmless. The VM gets the instance's addresses, but for those of the instance's other VMs. */
 export async function createVmIntent(tx: Tx, intent: VmIntent): Promise<number> {
   await tx.insert(t.vms).values({ ...intent, state: 'creating' }).onConflictDoNothing();
   const [row] = await tx.select({ id: t.vms.id }).from(t.vms).where(eq(t.vms.agentId, intent.agentId));
   if (!row) throw new Error(`the record of VM with agent ${intent.agentId} is gone`);
-  await tx.update(t.ipAddresses).set({ vmId: row.id }).where(eq(t.ipAddresses.instanceId, intent.instanceId));
+  const ofAnother = sql`EXISTS (SELECT 1 FROM vms v WHERE v.id = ${t.ipAddresses.vmId} AND v.id <> ${row.id} AND v.instance_id = ${intent.instanceId})`;
+  await tx.update(t.ipAddresses).set({ vmId: row.id }).where(and(eq(t.ipAddresses.instanceId, intent.instanceId), not(ofAnother)));
   return row.id;
 }
 
-/** Completes an intent after `create_vm`; the VM becomes the instance's active one. */
-export async function completeVm(tx: Tx, vmId: number, cid: string): Promise<void> {
-  await tx.update(t.vms).set({ cid, state: 'created', active: true, createdAt: sql`now()` }).where(eq(t.vms.id, vmId));
+/** Completes an intent after `create_vm`; the VM becomes the instance's active one, unless it is made beside that. */
+export async function completeVm(tx: Tx, vmId: number, cid: string, active = true): Promise<void> {
+  await tx.update(t.vms).set({ cid, state: 'created', active, createdAt: sql`now()` }).where(eq(t.vms.id, vmId));
 }
 
 export async function updateVm(tx: Tx, vmId: number, patch: Partial<typeof t.vms.$inferInsert>): Promise<void> {
   await tx.update(t.vms).set(patch).where(eq(t.vms.id, vmId));
+}
+
+/** Another VM takes its place: from here on it is not active, and whoever comes next orphans it. */
+export async function retireVm(tx: Tx, vmId: number): Promise<void> {
+  await tx.update(t.vms).set({ state: 'retiring', active: false }).where(eq(t.vms.id, vmId));
+}
+
+/** A VM that was made beside another one becomes the instance's active VM. */
+export async function activateVm(tx: Tx, vmId: number): Promise<void> {
+  await tx.update(t.vms).set({ active: true }).where(eq(t.vms.id, vmId));
+}
+
+/** The VM, with its addresses, is nobody's until the clean-up has deleted it. Undefined when that is recorded already. */
+export async function recordOrphan(tx: Tx, vmId: number): Promise<{ cid: string; deploymentName: string; instanceName: string } | undefined> {
+  const { rows } = await tx.execute<{ id: number; cid: string; deploymentName: string; instanceName: string }>(sql`
+    INSERT INTO orphaned_vms (cid, agent_id, cpi, az, deployment_name, instance_name, stemcell_api_version)
+    SELECT v.cid, v.agent_id, v.cpi, v.az, d.name, i.job || '/' || i.uuid, v.stemcell_api_version
+    FROM vms v JOIN instances i ON i.id = v.instance_id JOIN deployments d ON d.id = i.deployment_id WHERE v.id = ${vmId} AND v.cid IS NOT NULL
+    RETURNING id, cid, deployment_name AS "deploymentName", instance_name AS "instanceName"`);
+  const [orphan] = rows;
+  if (!orphan) return undefined;
+  await tx.update(t.ipAddresses).set({ instanceId: null, vmId: null, orphanedVmId: orphan.id }).where(eq(t.ipAddresses.vmId, vmId));
+  await tx.delete(t.vms).where(eq(t.vms.id, vmId));
+  return orphan;
 }
 
 /** Marks a VM before `delete_vm`: from here on it is not active and a later attempt deletes it again. */
@@ -288,13 +315,13 @@ export async function deleteDeploymentRecord(tx: Tx, deploymentId: number): Prom
   await tx.delete(t.deployments).where(eq(t.deployments.id, deploymentId));
 }
 
-/** VMs that other attempts left without a decision: creating, deleting, or made without ever getting their settings; of no live attempt. */
+/** VMs that other attempts left without a decision: creating, deleting, retiring, or made without ever getting their settings; of no live attempt. */
 export async function listUnfinishedVms(db: Db, deploymentId: number, now: { taskId: number; epoch: number }): Promise<{ vm: VmRow; instance: InstanceRow }[]> {
   return db
     .select({ vm: t.vms, instance: t.instances })
     .from(t.vms)
     .innerJoin(t.instances, eq(t.vms.instanceId, t.instances.id))
-    .where(and(eq(t.instances.deploymentId, deploymentId), sql`(${t.vms.state} = 'deleting' OR ((${t.vms.state} = 'creating' OR NOT ${t.vms.permanentNatsCredentials}) AND NOT (${t.vms.taskId} = ${now.taskId} AND ${t.vms.epoch} = ${now.epoch})))`));
+    .where(and(eq(t.instances.deploymentId, deploymentId), sql`(${t.vms.state} IN ('deleting', 'retiring') OR ((${t.vms.state} = 'creating' OR NOT ${t.vms.permanentNatsCredentials}) AND NOT (${t.vms.taskId} = ${now.taskId} AND ${t.vms.epoch} = ${now.epoch})))`));
 }
 
 /** Contents of configs by id, and the newest of a type for a deployment's teams. */

@@ -8,9 +8,11 @@ import { deleteInstances, type Deletion } from './delete-instance';
 import { publishDns } from './dns-steps';
 import type { DeployDeps } from './ports';
 import type { RenderedInstance } from './render-plan';
+import { isOrphanable } from './orphan-vm';
 import { recordUnchanged } from './record-unchanged';
 import { updateVm } from './store';
-import { convergeInstance, createInstanceVm, type InstanceUpdate, type InstanceVm } from './update-instance';
+import { downloadPackages, type Replacement } from './swap-vm';
+import { convergeInstance, createInstanceVm, createReplacementVm, type InstanceUpdate, type InstanceVm } from './update-instance';
 
 /** Everything that the update stage works on. */
 export interface UpdateWork {
@@ -32,10 +34,12 @@ export async function updateGroups(ctx: TaskContext, deps: DeployDeps, work: Upd
   await deleteObsolete(ctx, deps, plan.removed, { maxInFlight: maxThreads, tags: [] });
   await renameCpis(ctx, plan);
   const vms = await createMissingVms(ctx, deps, work);
-  await publishDns(ctx, deps, { plan, deploymentId: work.deploymentId, made: [...vms.values()].map((vm) => vm.agentId) });
+  await publishDns(ctx, deps, { plan, deploymentId: work.deploymentId, made: [...vms.vms.values()].map((vm) => vm.agentId) });
+  await ctx.checkpoint();
+  await downloadPackages(ctx, deps, plan, [...vms.replacements.values()]);
   await ctx.checkpoint();
   for (const run of updateRuns(plan)) {
-    await mapPool(run, run.length, (group) => updateGroup(ctx, deps, { ...work, vms }, group));
+    await mapPool(run, run.length, (group) => updateGroup(ctx, deps, { ...work, ...vms }, group));
   }
 }
 
@@ -48,7 +52,7 @@ async function renameCpis(ctx: TaskContext, plan: Plan<CompleteInstancePlan>): P
   });
 }
 
-type GroupWork = UpdateWork & { vms: ReadonlyMap<string, InstanceVm> };
+type GroupWork = UpdateWork & MadeVms;
 
 async function updateGroup(ctx: TaskContext, deps: DeployDeps, work: GroupWork, run: ReturnType<typeof updateRuns>[number][number]): Promise<void> {
   const { group, batches } = run;
@@ -60,7 +64,7 @@ async function updateGroup(ctx: TaskContext, deps: DeployDeps, work: GroupWork, 
   const update = (instance: CompleteInstancePlan, canary: boolean) =>
     stage.run(`${instanceLabel(instance)}${canary ? ' (canary)' : ''}`, async (progress) => {
       await ctx.checkpoint();
-      await convergeInstance(ctx, deps, { ...workOf(work, instance), vm: work.vms.get(instance.uuid) ?? presentVm(instance), canary }, progress);
+      await convergeInstance(ctx, deps, { ...workOf(work, instance), vm: work.vms.get(instance.uuid) ?? presentVm(instance), replacement: work.replacements.get(instance.uuid)?.vm, canary }, progress);
     });
   for (const batch of batches) {
     await mapPool(batch.canaries, batch.maxInFlight, (instance) => update(instance, true));
@@ -85,15 +89,23 @@ function presentVm(instance: CompleteInstancePlan): InstanceVm | undefined {
   return vm && { vmId: vm.id, cid: vm.cid, agentId: vm.agentId, cpi: vm.cpi, apiVersion: vm.stemcellApiVersion, fresh: false };
 }
 
-/** VMs for instances that have none; instances keep the VM when a later one fails. */
-async function createMissingVms(ctx: TaskContext, deps: DeployDeps, work: UpdateWork): Promise<Map<string, InstanceVm>> {
-  const missing = work.plan.groups.flatMap((group) => group.instances).filter((instance) => instance.needsVm);
-  const made = new Map<string, InstanceVm>();
+/** VMs made in this attempt, by the uuid of their instance. */
+interface MadeVms {
+  vms: ReadonlyMap<string, InstanceVm>;
+  /** Beside VMs whose place they are to take. */
+  replacements: ReadonlyMap<string, Replacement>;
+}
+
+/** VMs for instances that have none, and those that will be swapped in; they are kept when a later one fails. */
+async function createMissingVms(ctx: TaskContext, deps: DeployDeps, work: UpdateWork): Promise<MadeVms> {
+  const missing = work.plan.groups.flatMap((group) => group.instances).filter((instance) => instance.needsVm || instance.swap);
+  const made = { vms: new Map<string, InstanceVm>(), replacements: new Map<string, Replacement>() };
   const stage = ctx.stages.stage('Creating missing vms', missing.length);
   await mapPool(missing, deps.settings.maxThreads, async (instance) => {
     await ctx.checkpoint();
     await stage.run(instanceLabel(instance), async () => {
-      made.set(instance.uuid, await createInstanceVm(ctx, deps, workOf(work, instance)));
+      if (instance.swap) made.replacements.set(instance.uuid, { instance, vm: await createReplacementVm(ctx, deps, workOf(work, instance)) });
+      else made.vms.set(instance.uuid, await createInstanceVm(ctx, deps, workOf(work, instance)));
     });
   });
   return made;
@@ -103,8 +115,9 @@ async function deleteObsolete(ctx: TaskContext, deps: DeployDeps, obsolete: read
   if (obsolete.length === 0) return;
   const stage = ctx.stages.stage('Deleting unneeded instances', obsolete.length, how.tags);
   const deletions = obsolete.map((one): Deletion => {
-    const { id, uuid, group, index, state, vm } = one.instance;
-    return { instance: { id, uuid, job: group, index, state }, vms: vm ? [{ ...vm }] : [], skipDrain: one.skipDrain };
+    const { id, uuid, group, index, state, vm, spareVms, spec, reservations, agentState, persistentDisks } = one.instance;
+    const orphansVms = isOrphanable({ spec, addresses: reservations, disks: persistentDisks }) && agentState?.jobState !== 'unresponsive';
+    return { instance: { id, uuid, job: group, index, state }, vms: [...(vm ? [vm] : []), ...(spareVms ?? [])], skipDrain: one.skipDrain, orphansVms };
   });
   await deleteInstances(ctx, deps, stage, { deletions, options: { intent: { vm: 'delete', instance: 'delete', deployment: 'keep' }, maxInFlight: how.maxInFlight } });
 }

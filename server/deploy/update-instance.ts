@@ -3,7 +3,7 @@ import type { Tx } from '../../db/client';
 import { listDisks } from '../disks/store';
 import { instanceLabel, instanceName, type ApplySpec, type FullSpec, type RenderedTemplatesArchive } from '../instances/instance';
 import { lacksAddresses, withoutLearned } from '../plan/network-settings';
-import { addressableNetwork, applySpec, fullSpec, specOfNewVm } from '../plan/specs';
+import { addressableNetwork, applySpec, fullSpec, initialApplySpec, specOfNewVm } from '../plan/specs';
 import type { ChangeKind, CompleteInstancePlan, InstancePlan, Plan } from '../plan/types';
 import type { StageProgress, TaskContext } from '../tasks/context';
 import { createArchive } from '../templates/archive';
@@ -14,13 +14,14 @@ import { sendTemplates, withSignedUrls } from './delivery';
 import { attachInstanceDisks, detachInstanceDisks, diskCidsOf, writeDiskMetadata, type DiskOwner, type DiskVm } from './disk-steps';
 import { updateInstanceDns } from './dns-steps';
 import { recordedOperation } from './instance-event';
-import { learnAddresses } from './learn-addresses';
+import { introduceNetworks, learnAddresses } from './learn-addresses';
 import type { AgentTarget } from '../agents/agent';
 import type { DeployDeps } from './ports';
 import type { RenderedInstance } from './render-plan';
-import { createArchive as recordArchive, deleteArchives, listArchives, releaseAddresses, updateInstance, updateRenderInput } from './store';
+import { createArchive as recordArchive, deleteArchives, listArchives, releaseAddresses, updateInstance, updateRenderInput, updateVm } from './store';
 import { takeSnapshots } from './snapshots';
-import { createVm, deleteVm, updateAgentSettings } from './vm-steps';
+import { swapVm } from './swap-vm';
+import { createVm, deleteVm, introduceVm, updateAgentSettings, type VmOrder } from './vm-steps';
 
 /** What the update of one instance works on. */
 export interface InstanceUpdate {
@@ -33,6 +34,8 @@ export interface InstanceUpdate {
   renderAgain: (instance: InstancePlan) => Promise<RenderedInstance>;
   /** The VM that the instance has now; undefined when it has none. */
   vm: InstanceVm | undefined;
+  /** A VM that was made to take the place of `vm`. */
+  replacement?: InstanceVm;
   canary: boolean;
 }
 
@@ -161,6 +164,11 @@ async function replaceVm(ctx: TaskContext, deps: DeployDeps, update: InstanceUpd
     await detachInstanceDisks(ctx, deps, disksOf(update, vm));
     await updateDetachedDisks(ctx, deps, { ...disksOf(update, vm), desired: instance.disks });
   }
+  if (vm && update.replacement) {
+    const swapped = await swapVm(ctx, deps, { ...update, vm, replacement: update.replacement });
+    if (instance.disks.length > 0) await attachInstanceDisks(ctx, deps, disksOf(update, swapped));
+    return swapped;
+  }
   if (vm) await deleteVm(ctx, deps, { id: vm.vmId, cid: vm.cid, cpi: vm.cpi, stemcellApiVersion: vm.apiVersion });
   const released = instance.reservations.release.map((reservation) => reservation.address);
   await ctx.write((tx) => releaseAddresses(tx, update.instanceId, released));
@@ -186,17 +194,42 @@ async function atAddresses(update: InstanceUpdate, networks: InstancePlan['netwo
 /** Makes the VM of an instance, tells it who it is and hears its addresses. */
 export async function createInstanceVm(ctx: TaskContext, deps: DeployDeps, { plan, instance: planned, instanceId }: Pick<InstanceUpdate, 'plan' | 'instance' | 'instanceId'>): Promise<InstanceVm> {
   const instance = { ...planned, networks: withoutLearned(planned.networks) };
-  const { uuid, group, index, az, stemcell } = instance;
-  const vm = await createVm(ctx, deps, {
-    instanceId, label: instanceLabel(instance), deployment: plan.deployment, group, az, cpi: stemcell.cpi, stemcell: { cid: stemcell.cid, apiVersion: stemcell.apiVersion },
-    cloudProperties: instance.cloudProperties, networks: instance.networks, env: instance.env, diskCids: await diskCidsOf(deps, instanceId), tags: instance.tags,
-    metadata: { id: uuid, job: group, instance_group: group, index: String(index), name: instanceName(instance) },
-  });
+  const { stemcell } = instance;
+  const vm = await createVm(ctx, deps, await vmOrder(deps, { plan, instance, instanceId }));
   await ctx.write((tx) => updateInstance(tx, instanceId, { cloudProperties: instance.cloudProperties, spec: { ...specOfNewVm(instance) }, dns: instance.dns }));
   const made: InstanceVm = { vmId: vm.vmId, cid: vm.cid, agentId: vm.agent.id, cpi: stemcell.cpi, apiVersion: stemcell.apiVersion, fresh: true };
   if (instance.disks.length > 0) await attachInstanceDisks(ctx, deps, disksOf({ plan, instance, instanceId }, made));
   const networks = await learnAddresses(ctx, deps, { plan, instance, instanceId, vmId: vm.vmId, agent: vm.agent });
   return networks === instance.networks ? made : { ...made, networks };
+}
+
+/**
+ * Makes the VM that will take the place of the instance's, beside it. Nothing about the instance changes; what its VM is made of is
+ * recorded with the VM. One that an earlier attempt left ready is told once more what it may not have heard.
+ */
+export async function createReplacementVm(ctx: TaskContext, deps: DeployDeps, { plan, instance: planned, instanceId }: Pick<InstanceUpdate, 'plan' | 'instance' | 'instanceId'>): Promise<InstanceVm> {
+  const instance = { ...planned, networks: withoutLearned(planned.networks) };
+  const { cloudProperties, env, swap, stemcell } = instance;
+  const order = { ...(await vmOrder(deps, { plan, instance, instanceId })), beside: { stemcell: { name: stemcell.name, version: stemcell.version }, env, cloudProperties } };
+  // Addresses that no VM has and that this one is not to get.
+  await ctx.write((tx) => releaseAddresses(tx, instanceId, instance.reservations.release.map(({ address }) => address)));
+  const ready = swap?.ready && { vmId: swap.ready.id, cid: swap.ready.cid, agent: { id: swap.ready.agentId, name: order.label } };
+  if (ready) await introduceVm(ctx, deps, order, ready);
+  const vm = ready ?? (await createVm(ctx, deps, order));
+  const made: InstanceVm = { vmId: vm.vmId, cid: vm.cid, agentId: vm.agent.id, cpi: stemcell.cpi, apiVersion: stemcell.apiVersion, fresh: true };
+  const networks = await introduceNetworks(ctx, deps, { agent: vm.agent, spec: initialApplySpec(instance, plan) });
+  if (networks === instance.networks) return made;
+  await ctx.write((tx) => updateVm(tx, vm.vmId, { networks }));
+  return { ...made, networks };
+}
+
+async function vmOrder(deps: DeployDeps, { plan, instance, instanceId }: Pick<InstanceUpdate, 'plan' | 'instance' | 'instanceId'>): Promise<VmOrder> {
+  const { uuid, group, index, az, stemcell } = instance;
+  return {
+    instanceId, label: instanceLabel(instance), deployment: plan.deployment, group, az, cpi: stemcell.cpi, stemcell: { cid: stemcell.cid, apiVersion: stemcell.apiVersion },
+    cloudProperties: instance.cloudProperties, networks: instance.networks, env: instance.env, diskCids: await diskCidsOf(deps, instanceId), tags: instance.tags,
+    metadata: { id: uuid, job: group, instance_group: group, index: String(index), name: instanceName(instance) },
+  };
 }
 
 /**

@@ -4,7 +4,8 @@ import { listDiskAssociations } from '../disks/store';
 import { recordEvent } from '../events/store';
 import { mapPool } from '../core/concurrency';
 import { isCpiError } from '../cpi/errors';
-import type { NetworkSettings } from '../instances/instance';
+import { instanceLabel, type NetworkSettings } from '../instances/instance';
+import { orphanVm } from './orphan-vm';
 import { isTaskCancelled, isTaskLost, type TaskContext } from '../tasks/context';
 import { isInterruption } from '../tasks/interruption';
 import { callerWithoutTask, type AgentState, type AgentTarget } from '../agents/agent';
@@ -37,6 +38,8 @@ export interface VmOrder {
   tags: Record<string, string>;
   /** Tags for the cloud beside those of the deployment. */
   metadata: Record<string, string>;
+  /** The VM is made beside the instance's VM and takes its place later; what it is made of is recorded. */
+  beside?: NonNullable<VmRow['madeOf']>;
 }
 
 export interface CreatedVm {
@@ -75,7 +78,7 @@ async function callCreateVm(ctx: TaskContext, deps: DeployDeps, order: VmOrder):
     const leftBefore = await listAbandonedVms(deps.db);
     const agentId = randomUUID();
     const vmId = await ctx.write((tx) =>
-      createVmIntent(tx, { instanceId: order.instanceId, agentId, cpi: order.cpi, az: order.az, networks: order.networks, stemcellApiVersion: order.stemcell.apiVersion, taskId: ctx.taskId, epoch: ctx.epoch }),
+      createVmIntent(tx, { instanceId: order.instanceId, agentId, cpi: order.cpi, az: order.az, networks: order.networks, stemcellApiVersion: order.stemcell.apiVersion, taskId: ctx.taskId, epoch: ctx.epoch, ...(order.beside ? { madeOf: order.beside } : {}) }),
     );
     await deps.nats.awaitAuthorised(ctx);
     let cid: string | undefined;
@@ -88,7 +91,7 @@ async function callCreateVm(ctx: TaskContext, deps: DeployDeps, order: VmOrder):
       cid = made;
       await ctx.write(async (tx) => {
         // Its settings are noted when the agent has got them: dying before that leaves a change for the next plan to see.
-        await completeVm(tx, vmId, made);
+        await completeVm(tx, vmId, made, order.beside === undefined);
         await recordEvent(tx, { user: ctx.user, action: 'create', objectType: 'vm', objectName: made, taskId: ctx.taskId, deployment: order.deployment, instance: order.metadata.name });
       });
       return { vmId, cid: made, agent: { id: agentId, name: order.label } };
@@ -191,6 +194,7 @@ export async function resolveUnfinishedVms(ctx: TaskContext, deps: DeployDeps, d
 async function resolveVm(ctx: TaskContext, deps: DeployDeps, { vm, instance, unheard }: { vm: VmRow; instance: InstanceRow; unheard: Unheard }): Promise<void> {
   ctx.log.info(`VM ${vm.cid ?? `of agent ${vm.agentId}`} for '${instance.job}/${instance.uuid}' was left in state ${vm.state}`);
   if (vm.cid === null) return abandonAndSweep(ctx, deps, vm);
+  if (unheard === 'keep' && vm.state === 'retiring') return orphanVm(ctx, deps, vm, instanceLabel({ ...instance, group: instance.job }));
   if (unheard === 'keep' && vm.state === 'created' && (await becomesReady(ctx, deps, { id: vm.agentId, name: `${instance.job}/${instance.uuid} (${instance.index})`, cid: vm.cid }))) return;
   await (unheard === 'delete by force' ? deleteOrAbandonVm : deleteVm)(ctx, deps, vm);
 }

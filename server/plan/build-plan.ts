@@ -9,6 +9,7 @@ import { cpiOfAz } from './cpis';
 import { decideChanges, desiredState, requestedState } from './changes';
 import { diskChanges } from './disks';
 import { resolve } from './instance-groups';
+import { findHotSwaps } from './hot-swap';
 import { linksOfJob, nameWarnings, resolveLinks, type LinkGroup, type PlannedLinks } from './links';
 import { network } from './networks';
 import { inUpdateOrder } from './order';
@@ -27,7 +28,10 @@ import type { DeployRequest, GroupPlan, InstancePlan, ObsoletePlan, Plan, PlanIn
 export function buildPlan(input: PlanInput): Plan {
   const resolved = resolve(input);
   const placed = place(resolved);
-  return plan(network(placed));
+  const networked = network(placed);
+  const named = { ...resolved, naming: namingOf(resolved) };
+  const swaps = findHotSwaps(networked, (group, instance) => planInstance(group, instance, named));
+  return plan(swaps.size === 0 ? networked : network(placed, swaps));
 }
 
 function plan({ placed, groups }: Networked): Plan {
@@ -96,11 +100,13 @@ function planInstance({ group, dormant }: NetworkedGroup, instance: NetworkedIns
     networks, dns: dnsIdentity({ group: group.name, az }, resolved.links.providers), ...addressesOf(group.name, instance, resolved.naming), reservations, cloudProperties: cloudPropertiesOf(group, { az, cpi: stemcell.cpi }, resolved), env: group.env, stemcell, cpiRenamed: isRenamed(existing?.vm?.cpi, stemcell.cpi, state.cpis),
     vmType: group.vmType, vmResources: group.vmResources, jobs: group.jobs, packages: group.packages, update: group.update, lifecycle: group.lifecycle, dormant,
     tags: { ...resolved.tags, ...group.tags }, disks: group.disks, diskChanges: diskChanges(existing?.persistentDisks ?? [], group.disks, request.recreatePersistentDisks ?? false), skipDrain: skipsDrain(group.name, request),
+    surplusVms: existing?.ignore ? [] : (existing?.spareVms ?? []).filter((vm) => vm.id !== instance.swap?.ready?.id),
   };
-  return decideChanges(undecided, {
+  const decided = decideChanges(undecided, {
     state, requested, recreate: request.recreate ?? false, recreatePersistentDisks: request.recreatePersistentDisks ?? false, recreateVmsCreatedBefore: request.recreateVmsCreatedBefore,
     networkChanges: instance.networkChanges, tags: resolved.tags,
   });
+  return instance.swap ? { ...decided, swap: instance.swap } : decided;
 }
 
 /** A disk cannot go to another cloud, and an instance is nothing without its disks. */

@@ -123,7 +123,7 @@ function recreate(instance: Undecided, wishes: Wishes): string[] {
   const { existing } = instance;
   if (existing?.agentState?.jobState === 'unresponsive') return ['its agent does not answer'];
   if (isInOtherCpi(instance)) return [`its AZ belongs to another CPI: ${existing?.vm?.cpi || '(default)'} → ${instance.stemcell.cpi || '(default)'}`];
-  if (!wishes.recreate && wishes.requested !== 'recreate') return [];
+  if (existing?.vm?.ofThisTask || (!wishes.recreate && wishes.requested !== 'recreate')) return [];
   const before = wishes.recreateVmsCreatedBefore;
   if (before === undefined) return ['a recreation was asked for'];
   if (!existing?.updateCompleted) return ['a recreation was asked for and its last update was not finished'];

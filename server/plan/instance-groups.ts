@@ -28,7 +28,6 @@ import type { PlannedStemcell } from './stemcells';
 export function resolve(input: PlanInput): Resolved {
   const { state, request } = input;
   const manifest = parseManifest(input.manifest, { canaries: request.canaries, maxInFlight: request.maxInFlight });
-  refuseUnbuiltStrategies(manifest);
   const cloudConfig = parseCloudConfig(input.cloudConfigs, { ...state.director, managedSubnets: state.managedSubnets });
   const stemcells = manifest.stemcells.map((wanted) => findStemcell(wanted, state.stemcells));
   const { groups, releases, warnings } = applyAddons(input, manifest, stemcells);
@@ -44,10 +43,6 @@ export function resolve(input: PlanInput): Resolved {
     tags: { ...runtimeTags(input.runtimeConfigs), ...manifest.tags },
     warnings: [...manifest.warnings, ...warnings, ...links.warnings],
   };
-}
-
-function refuseUnbuiltStrategies({ groups }: Manifest): void {
-  if (groups.some(({ update }) => update.vmStrategy === 'create-swap-delete')) throw notSupported("'vm_strategy: create-swap-delete' in 'update'");
 }
 
 interface Catalogue {

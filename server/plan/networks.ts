@@ -1,20 +1,24 @@
 import type { Network, VipNetwork } from '../configs/cloud-config';
+import { sameValue } from '../core/compare';
 import { code, DirectorError } from '../core/errors';
 import { blockAt, contains, formatBlock, overlaps, type Block } from '../core/ip';
 import { instanceLabel, type NetworkSettings } from '../instances/instance';
 import { addressPool, type AddressPool } from './address-pool';
 import { blockPrefix, dynamicNetworksOf, isStaticIn, matchHeld, placeOf, type Held, type HeldAddress } from './held-addresses';
-import { blockOf, dynamicSettings, manualSettings, vipSettings, type LearnedAddress, type PlacedAddress } from './network-settings';
+import { blockOf, dynamicSettings, manualSettings, vipSettings, withoutLearned, type LearnedAddress, type PlacedAddress } from './network-settings';
 import type { GroupNetwork, Networked, NetworkedInstance, Placed, PlacedInstance, ResolvedGroup } from './phases';
+import type { HotSwaps } from './hot-swap';
 import type { RecordedReservation } from './recorded';
-import type { RecordedInstance, Reservation } from './types';
+import type { RecordedInstance, RecordedVm, Reservation } from './types';
 
 /**
  * Third phase: which addresses every instance keeps, gets and gives back.
  * Rules: cloudfoundry/bosh src/bosh-director/lib/bosh/director/deployment_plan/network_planner/reservation_reconciler.rb and
  * ip_provider/ip_provider.rb.
+ *
+ * @param swaps instances whose VMs are swapped: they get other addresses than those of the present VM
  */
-export function network(placed: Placed): Networked {
+export function network(placed: Placed, swaps: HotSwaps = new Map()): Networked {
   const { state } = placed.resolved.input;
   const context: Context = {
     pool: addressPool(state.takenAddresses),
@@ -23,7 +27,7 @@ export function network(placed: Placed): Networked {
     deployment: state.deployment.name,
   };
   const groups = placed.groups.map(({ group, dormant, instances, obsolete }) => ({
-    group, dormant, obsolete, instances: instances.map((instance) => (dormant ? networkDormant(group, instance, context) : networkInstance(group, instance, context))),
+    group, dormant, obsolete, instances: instances.map((instance) => networkOne(group, instance, { context, dormant, swap: swaps.get(instance.uuid) })),
   }));
   return { placed, groups };
 }
@@ -49,9 +53,49 @@ function networkInstance(group: ResolvedGroup, instance: PlacedInstance, context
   const { existing } = instance;
   if (existing?.ignore) return leaveAlone(instance, existing);
   const matches = matchHeld(group, instance, context.networks, (block) => context.pool.isFree(block));
+  const networked = reconcile({ group, instance, context }, matches, (record) => record.vmId === undefined || record.vmId === existing?.vm?.id);
+  return { ...networked, networkChanges: [...networked.networkChanges, ...(existing ? lost(existing, { group, reservations: networked.reservations }) : [])] };
+}
+
+/**
+ * The addresses of the VM that takes the present one's place: those of one that is ready if it fits, else such as an earlier attempt
+ * has reserved, else new ones. The present VM keeps its own until it is deleted.
+ */
+function networkSwapped(group: ResolvedGroup, instance: PlacedInstance, { context, ready }: { context: Context; ready: RecordedVm | undefined }): NetworkedInstance {
+  const { existing } = instance;
+  const known = new Set([existing?.vm, ...(existing?.spareVms ?? [])].flatMap((vm) => (vm ? [vm.id] : [])));
+  const reservations = existing?.reservations ?? [];
+  const reconciled = (usable: (record: RecordedReservation) => boolean) => {
+    // As an instance without the VM that goes: neither its addresses nor those that the cloud gave it count.
+    const seen = existing && { ...existing, vm: undefined, spec: null, agentState: undefined, reservations: reservations.filter(usable) };
+    const placed = { ...instance, existing: seen };
+    const networked = reconcile({ group, instance: placed, context }, matchHeld(group, placed, context.networks, () => false), (record) => record.vmId === undefined);
+    return { ...networked, existing };
+  };
+  const isReadys = (record: RecordedReservation) => record.vmId === ready?.id;
+  const fits = ready && allAddressed(group, reservations.filter(isReadys)) ? reconciled(isReadys) : undefined;
+  const swap = fits && ready && sameValue(withoutLearned(fits.networks), withoutLearned(ready.networks)) ? { ready } : {};
+  const networked = fits && 'ready' in swap ? fits : reconciled((record) => record.vmId === undefined || !known.has(record.vmId));
+  const given = reservations.filter((record) => record.vmId === existing?.vm?.id).map((record) => `address ${shownAddress(record)} of network '${record.network}' is given back`);
+  return { ...networked, networkChanges: [...networked.networkChanges, ...given], swap };
+}
+
+/** Whether there is an address for each network of the group that the director allots; else looking closer would take new ones. */
+function allAddressed(group: ResolvedGroup, reservations: readonly RecordedReservation[]): boolean {
+  return group.networks.every(({ name, network: on }) => on.type === 'dynamic' || reservations.some((record) => record.network === name));
+}
+
+function networkOne(group: ResolvedGroup, instance: PlacedInstance, { context, dormant, swap }: { context: Context; dormant: boolean; swap: { ready?: RecordedVm } | undefined }): NetworkedInstance {
+  if (dormant) return networkDormant(group, instance, context);
+  return swap ? networkSwapped(group, instance, { context, ready: swap.ready }) : networkInstance(group, instance, context);
+}
+
+/** @param givesBack whether an address that the instance does not need may be given back */
+function reconcile({ group, instance, context }: Seeker, matches: ReadonlyMap<string, Held>, givesBack: (record: RecordedReservation) => boolean): NetworkedInstance {
+  const { existing } = instance;
   const outcomes = group.networks.map((wish) => fulfil(wish, matches.get(wish.name), { group, instance, context }));
-  const used = new Set(outcomes.flatMap(({ reservation }) => reservation?.address ?? []));
-  const unneeded = (existing?.reservations ?? []).filter((record) => !used.has(record.address) && (record.vmId === undefined || record.vmId === existing?.vm?.id));
+  const used = new Set(outcomes.flatMap(({ reservation: taken }) => taken?.address ?? []));
+  const unneeded = (existing?.reservations ?? []).filter((record) => !used.has(record.address) && givesBack(record));
   const reservations = {
     keep: outcomes.flatMap(({ held, reservation: wanted }) => (wanted && isRecorded(held, wanted) ? [wanted] : [])),
     make: outcomes.flatMap(({ held, reservation: wanted }) => (wanted && !isRecorded(held, wanted) ? [wanted] : [])),
@@ -61,7 +105,7 @@ function networkInstance(group: ResolvedGroup, instance: PlacedInstance, context
     ...instance,
     networks: Object.fromEntries(outcomes.map(({ wish, settings }) => [wish.name, settings])),
     reservations,
-    networkChanges: [...outcomes.flatMap(gained), ...(existing ? lost(existing, { group, reservations }) : [])],
+    networkChanges: outcomes.flatMap(gained),
   };
 }
 

@@ -5,7 +5,7 @@ import type { Lifecycle, Manifest, MigratedGroup, UpdateConfig } from '../deploy
 import type { NetworkSettings } from '../instances/instance';
 import type { PlannedDisk } from './disks';
 import type { LinkIntents } from './link-intents';
-import type { BoundJob, GroupPackage, PackageRequirement, PlanInput, PlannedRelease, RecordedInstance, RequestedState, ReservationPlan } from './types';
+import type { BoundJob, GroupPackage, PackageRequirement, PlanInput, PlannedRelease, RecordedInstance, RecordedVm, RequestedState, ReservationPlan } from './types';
 import type { PlannedStemcell } from './stemcells';
 
 /** What each phase of planning knows more than the one before; see `types.ts` for what goes in and comes out. */
@@ -102,6 +102,8 @@ export interface NetworkedInstance extends PlacedInstance {
   reservations: ReservationPlan;
   /** Why the VM cannot keep its networks; empty when it can. */
   networkChanges: readonly string[];
+  /** Its addresses are those of a VM that will be made, or was made, beside the present one. */
+  swap?: { ready?: RecordedVm };
 }
 
 export interface NetworkedGroup {

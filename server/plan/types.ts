@@ -48,7 +48,7 @@ export interface DeployRequest {
 /** `restart` and `recreate` end as `started`. */
 export type RequestedState = InstanceState | 'restart' | 'recreate';
 
-/** The active VM of an instance. */
+/** A VM of an instance. */
 export interface RecordedVm {
   id: number;
   agentId: string;
@@ -64,6 +64,10 @@ export interface RecordedVm {
   blobstoreConfigSha1: string | null;
   /** Networks as they were given to the CPI, with the addresses that the cloud allotted. */
   networks: Record<string, NetworkSettings>;
+  /** Made by the task that plans, in an earlier attempt: what the request asks for is done. */
+  ofThisTask?: boolean;
+  /** What it was made of; known of VMs that were made beside another one. */
+  madeOf?: { stemcell: { name: string; version: string }; env: Hash; cloudProperties: Hash };
 }
 
 /** An instance of the deployment as the records and its agent know it. */
@@ -85,6 +89,8 @@ export interface RecordedInstance {
   /** What the VM was made with; null before the first VM. */
   cloudProperties: Hash | null;
   vm?: RecordedVm;
+  /** VMs beside the active one, oldest first: made to take its place by a deploy that did not come so far. */
+  spareVms?: readonly RecordedVm[];
   reservations: readonly RecordedReservation[];
   /** Present when the instance has an active VM, is not ignored and its group is in the manifest. */
   agentState?: AgentState;
@@ -256,6 +262,10 @@ export interface InstancePlan {
   needsRecreate: boolean;
   /** Only metadata or DNS follow: no drain, no apply. */
   minimal: boolean;
+  /** `create-swap-delete`: its VM is replaced by one that is made beside it; `ready` when such a one is there already. */
+  swap?: { ready?: RecordedVm };
+  /** VMs of an earlier deploy that are of no use: they are orphaned before anything is made. */
+  surplusVms: readonly RecordedVm[];
 }
 
 /** An instance plan after rendering. */

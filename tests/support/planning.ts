@@ -164,7 +164,9 @@ export function applied(plan: Plan<CompleteInstancePlan>, state: RecordedState, 
     }),
   );
   const before = new Set(state.instances.flatMap((instance) => instance.reservations.map((reservation) => reservation.address)));
-  const others = state.takenAddresses.filter((address) => !before.has(address));
+  // VMs that were swapped out keep their addresses until they are deleted.
+  const orphaned = plan.groups.flatMap((group) => group.instances.flatMap(({ swap, existing }) => (swap ? (existing?.reservations ?? []).filter((one) => one.vmId === existing?.vm?.id).map((one) => one.address) : [])));
+  const others = [...state.takenAddresses.filter((address) => !before.has(address)), ...orphaned];
   return {
     ...state, instances, deployment: { ...state.deployment, manifest: plan.manifest, tags: plan.tags },
     takenAddresses: [...others, ...instances.flatMap((instance) => instance.reservations.map((reservation) => reservation.address))],
