@@ -30,6 +30,7 @@ import type { Cpi } from './cpi/cpi';
 import { createCpis, type CpiCommand } from './cpi/client';
 import { allCpis, type CpiNames } from './cpi/configured';
 import { createDiskCalls } from './cpi/disk-calls';
+import { createNetworkCalls } from './cpi/network-calls';
 import { createVmCalls } from './cpi/vm-calls';
 import type { DeployDeps } from './deploy/ports';
 import { HealthListener } from './health/listener';
@@ -50,6 +51,7 @@ import { attachDiskTask } from './task-types/attach-disk';
 import { deleteDeploymentTask, sweepAbandonedVmsTask, updateDeployment } from './task-types/deployments';
 import { deleteOrphanDisks, orphanDisk, scheduledOrphanedDiskCleanup } from './task-types/orphan-disks';
 import { exportRelease } from './task-types/export-release';
+import { deleteOrphanNetworks, scheduledOrphanedNetworkCleanup } from './task-types/orphaned-networks';
 import { bind, createRegistry, type Registry } from './task-types/registry';
 import { retrieveVmStats } from './task-types/retrieve-vm-stats';
 import { scanAndFixTaskType } from './task-types/scan-and-fix';
@@ -253,6 +255,7 @@ function deployDeps({ config, db, blobstore, agents, renderer, cpis, issuer, caS
     db, blobstore, agents, renderer,
     cpi: (cpiName) => createVmCalls(cpis, { maxCreateTries: config.max_vm_create_tries, cpiName }),
     disks: createDiskCalls(cpis),
+    networks: config.networks.enable_cpi_management ? createNetworkCalls(cpis) : undefined,
     nats: {
       bootstrapCertificate: (agentId) => issuer.bootstrap(agentId),
       permanentCertificate: (agentId) => issuer.permanent(agentId),
@@ -262,7 +265,7 @@ function deployDeps({ config, db, blobstore, agents, renderer, cpis, issuer, caS
     settings: {
       director: {
         name: config.name, uuid, dnsDomain: config.local_dns.domain, localDns: config.local_dns.enabled, useDnsAddresses: config.local_dns.use_dns_addresses, trustedCertsSha1: sha1Hex(''), natsConfigSha1: caSha1, blobstoreConfigSha1: sha1Hex(JSON.stringify(agentBlobstores)),
-        ownAddresses: () => ownAddresses(config, db), manageNetworks: config.networks.enable_cpi_management, ignoreMissingGateway: config.networks.ignore_missing_gateway,
+        ownAddresses: () => ownAddresses(config, db), ignoreMissingGateway: config.networks.ignore_missing_gateway,
       },
       maxThreads: config.max_threads, maxVmCreateTries: config.max_vm_create_tries, agentWaitTimeoutMs: config.agent.wait_timeout_s * 1_000, agentEnv: config.agent.env,
       natsUrls: config.nats.agent_urls ?? config.nats.urls, agentBlobstores, shortLivedBootstrapCredentials: config.agent.short_lived_bootstrap_credentials,
@@ -318,6 +321,7 @@ function createCatalogue(parts: { config: Config; deploys: DeployDeps; blobstore
   };
   const orphanedVms = { db: deploys.db, maxThreads: config.max_threads, vmCalls: deploys.cpi };
   const orphanDiskDeps = { db: deploys.db, disks: deploys.disks, maxThreads: config.max_threads };
+  const orphanedNetworks = { db: deploys.db, maxThreads: config.max_threads, calls: createNetworkCalls(cpis) };
   return createRegistry([
     bind(updateDeployment, deploys),
     bind(exportRelease, deploys),
@@ -334,6 +338,8 @@ function createCatalogue(parts: { config: Config; deploys: DeployDeps; blobstore
     bind(snapshotDeployments, deploys),
     bind(scheduledOrphanedVmCleanup, orphanedVms),
     bind(scheduledOrphanedDiskCleanup, orphanDiskDeps),
+    bind(deleteOrphanNetworks, orphanedNetworks),
+    bind(scheduledOrphanedNetworkCleanup, orphanedNetworks),
     bind(scheduledTasksCleanup, { db: deploys.db, blobstore }),
     bind(scheduledEventsCleanup, { db: deploys.db }),
     bind(scheduledDnsBlobsCleanup, { db: deploys.db, blobstore }),

@@ -47,12 +47,6 @@ export async function orphanedVms(deps: ApiDeps): Promise<Reply> {
   return json((await listOrphanedVms(deps.db)).map(presentOrphanedVm));
 }
 
-export async function networks(_: ApiDeps, request: ApiRequest): Promise<Reply> {
-  const orphaned = request.query.get('orphaned');
-  if (orphaned === null || orphaned === 'false') return text(500, 'listing active networks is not implemented');
-  return emptyList();
-}
-
 /** Of things that this version never makes, such as dynamic disks. */
 export async function emptyList(): Promise<Reply> {
   return json([]);

@@ -9,6 +9,7 @@ import * as events from './events';
 import { info } from './info';
 import * as instances from './instances';
 import * as links from './links';
+import * as networks from './networks';
 import * as packages from './packages';
 import * as problems from './problems';
 import * as releases from './releases';
@@ -106,7 +107,8 @@ export const routes: readonly Route[] = [
   { method: 'GET', path: '/orphan_disks', permission: 'admin', handler: disks.listOrphans },
   { method: 'DELETE', path: '/orphan_disks/:cid', permission: 'admin', handler: disks.removeOrphan },
   { method: 'GET', path: '/orphaned_vms', permission: 'admin', handler: director.orphanedVms },
-  { method: 'GET', path: '/networks', permission: 'admin', handler: director.networks },
+  { method: 'GET', path: '/networks', permission: 'admin', handler: networks.list },
+  { method: 'DELETE', path: '/networks/:name', permission: 'admin', handler: networks.remove },
   { method: 'GET', path: '/dynamic_disks', permission: 'dyn:list', handler: director.emptyList },
   { method: 'GET', path: '/deployed_variables/:name', permission: 'list_deployments', handler: director.deployedVariables },
 

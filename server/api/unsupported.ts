@@ -31,7 +31,6 @@ export const unsupportedRoutes: readonly Route[] = [
   { method: 'GET', path: '/deployments/:deployment/problems', permission: 'dep:admin', handler: refuse('Cloud check') },
   { method: 'PUT', path: '/deployments/:deployment/problems', media: 'application/json', permission: 'dep:admin', handler: refuse('Cloud check') },
   { method: 'DELETE', path: '/vms/:cid', permission: 'admin', handler: refuse('Deleting single VMs', 'deploy with --recreate or --fix') },
-  { method: 'DELETE', path: '/networks/:name', permission: 'admin', handler: refuse('Deleting networks') },
   { method: 'POST', path: '/dynamic_disks', media: 'application/json', permission: 'dyn:create', handler: refuse('Dynamic disks') },
   { method: 'POST', path: '/dynamic_disks/provide', media: 'application/json', permission: 'dyn:provide', handler: refuse('Dynamic disks') },
   { method: 'POST', path: '/dynamic_disks/:name/attach', media: 'application/json', permission: 'dyn:attach', handler: refuse('Dynamic disks') },

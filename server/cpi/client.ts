@@ -6,7 +6,7 @@ import type { Cpi, CpiCaller, CpiInfo, Cpis, CreateVm } from './cpi';
 import { findCpi, type ConfiguredCpi } from './configured';
 import { CpiError, isCpiError } from './errors';
 import { runCpi, type CpiProcess } from './process';
-import { buildRequest, cid, cloudPropertiesResult, createVmResult, diskCids, diskHint, errorOf, infoResult, newRequestId, parseResponse, redactRequest, type RequestInput } from './protocol';
+import { buildRequest, cid, cloudPropertiesResult, createNetworkResult, createVmResult, diskCids, diskHint, errorOf, infoResult, newRequestId, parseResponse, redactRequest, type RequestInput } from './protocol';
 
 export interface CpisOptions {
   /** Executable of the director's own CPI. */
@@ -106,6 +106,8 @@ function createCpi(session: Session): Cpi {
     resizeDisk: async (disk, newSize) => void (await call('resize_disk', [disk, newSize])),
     updateDisk: async (disk, newSize, cloudProperties) => (await callFor(cid.nullable(), 'update_disk', [disk, newSize, cloudProperties])) ?? undefined,
     getDisks: (vm) => callFor(diskCids, 'get_disks', [vm]),
+    createNetwork: (definition) => callFor(createNetworkResult, 'create_network', [definition]),
+    deleteNetwork: async (network) => void (await call('delete_network', [network])),
   };
 }
 

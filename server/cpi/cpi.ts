@@ -43,6 +43,25 @@ export interface VmResources {
   ephemeral_disk_size: number;
 }
 
+/** A network that a CPI is to make; without a range it chooses one of `netmask_bits`. */
+export interface NetworkDefinition {
+  type: 'manual';
+  cloud_properties: CloudProperties;
+  range?: string;
+  gateway?: string;
+  netmask_bits?: number;
+}
+
+/** What it has made; range and gateway may be absent where the definition had them. */
+export interface MadeNetwork {
+  cid: string;
+  range?: string | undefined;
+  gateway?: string | undefined;
+  /** Addresses, blocks or `first-last` that nobody may use. */
+  reserved: string[];
+  cloudProperties: CloudProperties;
+}
+
 /** Where the agent finds an attached disk. */
 export type DiskHint = string | Record<string, unknown>;
 
@@ -76,6 +95,8 @@ export interface Cpi {
   /** Returns the new cloud id when the disk got one. */
   updateDisk(cid: string, newSize: number, cloudProperties: CloudProperties): Promise<string | undefined>;
   getDisks(vmCid: string): Promise<string[]>;
+  createNetwork(definition: NetworkDefinition): Promise<MadeNetwork>;
+  deleteNetwork(cid: string): Promise<void>;
 }
 
 /** All CPIs. */

@@ -53,6 +53,7 @@ export function redactRequest(request: CpiRequest, secretKeys: readonly string[]
   const args = request.arguments.map((argument, index) => {
     if (!isHash(argument)) return argument;
     if (request.method === 'create_vm') return redactCreateVm(argument, index);
+    if (request.method === 'create_network') return mapValues(argument, (value, key) => (key === 'cloud_properties' && isHash(value) ? hideValues(value) : value));
     const cloudProperties = { create_disk: 1, update_disk: 2, create_stemcell: 1 }[request.method];
     return index === cloudProperties ? hideValues(argument) : argument;
   });
@@ -134,6 +135,10 @@ export const infoResult = z.looseObject({ api_version: z.number().int().optional
 /** Cloud ids are strings; some CPIs print numbers. */
 export const cid = z.union([z.string().min(1), z.number().int().transform(String)]);
 export const createVmResult = z.tuple([cid]).rest(z.unknown()).transform(([vmCid]) => vmCid);
+export const createNetworkResult = z
+  .tuple([cid, z.looseObject({ range: z.string().nullish(), gateway: z.string().nullish(), reserved: z.array(z.string()).nullish() }), z.record(z.string(), z.unknown()).nullish()])
+  .rest(z.unknown())
+  .transform(([networkCid, { range, gateway, reserved }, cloudProperties]) => ({ cid: networkCid, range: range ?? undefined, gateway: gateway ?? undefined, reserved: reserved ?? [], cloudProperties: cloudProperties ?? {} }));
 export const diskHint = z.union([z.string().min(1), z.record(z.string(), z.unknown())]);
 export const cloudPropertiesResult = z.record(z.string(), z.unknown());
 export const diskCids = z.array(cid);

@@ -1,4 +1,5 @@
 import { code, DirectorError } from '../core/errors';
+import { releaseNetworks } from '../deployments/networks-store';
 import type { TaskContext } from '../tasks/context';
 import { deleteInstances } from './delete-instance';
 import { deploymentLockWaitMs } from './deploy';
@@ -36,5 +37,10 @@ export async function deleteDeployment(ctx: TaskContext, deps: DeployDeps, order
   const properties = ctx.stages.stage('Deleting properties', 0);
   await properties.run('Deleting dynamic disks', async () => undefined);
   // Removing the record detaches stemcells, releases and configs in the same transaction.
-  await properties.run('Destroying deployment', () => ctx.write((tx) => deleteDeploymentRecord(tx, deployment.id)));
+  await properties.run('Destroying deployment', () =>
+    ctx.write(async (tx) => {
+      await releaseNetworks(tx, deployment.id, { keep: [], user: ctx.user, taskId: ctx.taskId, deployment: order.deployment });
+      await deleteDeploymentRecord(tx, deployment.id);
+    }),
+  );
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { code, DirectorError } from '../core/errors';
 import { parseYaml } from '../core/yaml';
+import { releaseNetworks } from '../deployments/networks-store';
 import { withCompiled, withRendered } from '../plan/changes';
 import type { CompleteInstancePlan, DeployRequest, InstancePlan, Plan } from '../plan/types';
 import type { TaskContext } from '../tasks/context';
@@ -11,6 +12,7 @@ import { storeDeployAlert } from './deploy-alerts';
 import { noteLostDisks } from './disk-steps';
 import { planWithDnsIds } from './dns-ids';
 import { asHash, loadPlanInput } from './load';
+import { prepareManagedNetworks, usedNetworkNames } from './managed-networks';
 import { orphanSurplusVms } from './orphan-vm';
 import type { DeployDeps } from './ports';
 import { runPostDeploy } from './post-deploy';
@@ -113,7 +115,8 @@ async function prepare(ctx: TaskContext, deps: DeployDeps, order: PlanOrder): Pr
 async function planAndBind(ctx: TaskContext, deps: DeployDeps, order: PlanOrder): Promise<{ plan: Plan; instanceIds: Map<string, number> }> {
   for (let attempt = 1; ; attempt++) {
     await ctx.checkpoint();
-    const plan = await planWithDnsIds(ctx, await loadPlanInput(ctx, deps, { ...order, taskId: ctx.taskId, newUuid: randomUUID, calculateResources: (wanted) => calculateResources(ctx, deps, wanted) }));
+    const loaded = await loadPlanInput(ctx, deps, { ...order, taskId: ctx.taskId, newUuid: randomUUID, calculateResources: (wanted) => calculateResources(ctx, deps, wanted) });
+    const plan = await planWithDnsIds(ctx, await prepareManagedNetworks(ctx, deps, loaded, order.deployment.id));
     for (const warning of attempt === 1 ? plan.warnings : []) await ctx.stages.warning(warning);
     try {
       return { plan, instanceIds: await bindPlan(ctx, plan, order.deployment.id) };
@@ -125,10 +128,11 @@ async function planAndBind(ctx: TaskContext, deps: DeployDeps, order: PlanOrder)
 }
 
 async function record(ctx: TaskContext, order: DeployOrder, deployment: DeploymentRow, plan: Plan<CompleteInstancePlan>): Promise<void> {
-  await ctx.write((tx) =>
-    recordSuccess(tx, deployment.id, {
+  await ctx.write(async (tx) => {
+    await releaseNetworks(tx, deployment.id, { keep: usedNetworkNames(plan), user: ctx.user, taskId: ctx.taskId, deployment: plan.deployment });
+    await recordSuccess(tx, deployment.id, {
       manifest: plan.manifest, manifestText: order.manifestText, tags: plan.tags, configIds: [...order.configIds.cloud, ...order.configIds.runtime],
       releaseVersionIds: plan.releases.map((release) => release.id), stemcellIds: plan.stemcells.flatMap((stemcell) => stemcell.images.map((image) => image.id)),
-    }),
-  );
+    });
+  });
 }

@@ -4,6 +4,7 @@ import { code, DirectorError } from '../core/errors';
 import { isHash, parseYaml, type Hash } from '../core/yaml';
 import { listDnsIds } from '../dns/ids-store';
 import { listDeploymentNames, listSharedProviders } from '../deployments/links-store';
+import { listManagedSubnets } from '../deployments/networks-store';
 import { instanceLabel, type NetworkSettings } from '../instances/instance';
 import type { AgentState } from '../plan/recorded';
 import type { DeployRequest, PlanInput, RecordedInstance, RecordedState, RecordedVm } from '../plan/types';
@@ -33,7 +34,7 @@ export interface LoadRequest {
 }
 
 /** What of the outside world planning asks. */
-export type LoadDeps = Pick<DeployDeps, 'db' | 'agents' | 'settings'>;
+export type LoadDeps = Pick<DeployDeps, 'db' | 'agents' | 'settings' | 'networks'>;
 
 /** Agents asked at a time. */
 const agentsAtOnce = 256;
@@ -57,6 +58,7 @@ async function loadState(caller: AgentCaller, deps: LoadDeps, load: LoadRequest,
     director: { ...facts, ownAddresses: await ownAddresses() },
     deployment: { name: load.deployment.name, manifest: load.deployment.manifest, tags: load.deployment.tags, teams: load.deployment.teams },
     instances,
+    managedSubnets: deps.networks ? await listManagedSubnets(deps.db) : undefined,
     takenAddresses: (await listTakenAddresses(deps.db)).map((row) => row.address),
     releases,
     stemcells: await loadStemcells(deps.db),

@@ -2,6 +2,7 @@ import type { Database } from '../../db/client';
 import type { Agents } from '../agents/agent';
 import type { Blobstore } from '../blobstore/blobstore';
 import type { DiskCalls } from '../cpi/disk-calls';
+import type { NetworkCalls } from '../cpi/network-calls';
 import type { VmCalls } from '../cpi/vm-calls';
 import type { DirectorFacts } from '../plan/recorded';
 import type { TaskContext } from '../tasks/context';
@@ -15,6 +16,8 @@ export interface DeployDeps {
   /** Calls of the CPI of that name; '' is the director's own. */
   cpi: (name: string) => VmCalls;
   disks: DiskCalls;
+  /** Undefined: the director does not manage networks. */
+  networks?: NetworkCalls | undefined;
   renderer: { render(job: RenderJob, scope: string, signal?: AbortSignal): Promise<RenderedJob> };
   nats: NatsPort;
   settings: DeploySettings;

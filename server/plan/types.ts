@@ -128,7 +128,7 @@ export interface RecordedState {
   /** UUID → row that was set aside for an instance to be inserted; only short DNS names need it before that. */
   newInstanceIds: ReadonlyMap<string, number>;
   /** Subnets of managed networks that were made; undefined: the director does not manage networks. */
-  managedSubnets?: readonly ManagedSubnet[];
+  managedSubnets?: readonly ManagedSubnet[] | undefined;
 }
 
 export interface PlanInput {

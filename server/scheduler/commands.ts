@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Db } from '../../db/client';
 import type { schedulerSchema } from '../core/config-scheduler';
 import { hasDisks, hasOldOrphanDisks } from '../disks/orphan-store';
+import { listOrphanedNetworks } from '../deployments/networks-store';
 import { hasDisposableDnsBlobs, hasTombstones } from './dns-retention-store';
 import { hasDisposableEvents } from './event-retention-store';
 import { hasOrphanedVms } from './orphaned-vm-store';
@@ -67,7 +68,10 @@ export const commands: ReadonlyMap<string, Command> = new Map([
     type: 'scheduled_orphaned_disk_cleanup', description: 'clean up orphan disks', schedule: '0 0,30 * * * * UTC', params: orphanParams(5), defaults: () => ({ max_orphaned_age_in_days: 5 }),
     hasWork: (db, { max_orphaned_age_in_days: days }) => hasOldOrphanDisks(db, days),
   })],
-  ['ScheduledOrphanedNetworkCleanup', absentCommand({ type: 'scheduled_orphaned_network_cleanup', description: 'clean up networks', schedule: '0 0,30 * * * * UTC', params: orphanParams(1), absent: 'this version creates no networks' })],
+  ['ScheduledOrphanedNetworkCleanup', command({
+    type: 'scheduled_orphaned_network_cleanup', description: 'clean up networks', schedule: '0 0,30 * * * * UTC', params: orphanParams(1), defaults: () => ({ max_orphaned_age_in_days: 1 }),
+    hasWork: async (db, { max_orphaned_age_in_days: days }) => (await listOrphanedNetworks(db, days)).length > 0,
+  })],
   ['ScheduledDnsBlobsCleanup', command({
     type: 'scheduled_dns_blobs_cleanup', description: 'clean up local dns blobs', schedule: '0 0,30 * * * * UTC',
     params: dnsBlobsCleanupParams, defaults: () => ({ max_blob_age: 3_600, num_dns_blobs_to_keep: 10 }), hasWork: hasDisposableDnsBlobs,

@@ -27,6 +27,9 @@ export const recordsCleanupParams = z.strictObject({
   record_days: z.int().min(1),
 });
 
+export const orphanedNetworksCleanupParams = z.strictObject({ max_orphaned_age_in_days: z.number().min(0).default(1) });
+
+export type OrphanedNetworksCleanupParams = z.infer<typeof orphanedNetworksCleanupParams>;
 export type TasksCleanupParams = z.infer<typeof tasksCleanupParams>;
 export type EventsCleanupParams = z.infer<typeof eventsCleanupParams>;
 export type DnsBlobsCleanupParams = z.infer<typeof dnsBlobsCleanupParams>;

@@ -37,10 +37,37 @@ describe('the CPI contract', () => {
   });
 
   it('answers what it does not have with NotImplemented and bad arguments with CloudError', async () => {
-    expect((await cloud.start('create_network', [{}]).reply).error).toEqual({ type: 'Bosh::Clouds::NotImplemented', message: "The local cloud does not implement 'create_network'", ok_to_retry: false });
+    expect((await cloud.start('current_vm_id', []).reply).error).toEqual({ type: 'Bosh::Clouds::NotImplemented', message: "The local cloud does not implement 'current_vm_id'", ok_to_retry: false });
     expect((await cloud.start('constructor', []).reply).error?.type).toBe('Bosh::Clouds::NotImplemented');
     expect((await cloud.start('delete_vm', []).reply).error).toMatchObject({ type: 'Bosh::Clouds::CloudError', message: expect.stringContaining('Argument') });
     expect((await cloud.start('delete_vm', ['../../etc']).reply).error?.type).toBe('Bosh::Clouds::VMNotFound');
+  });
+
+  it('makes networks with a given range or one of its own, and deletes them once', async () => {
+    const given = await cloud.call('create_network', [{ type: 'manual', cloud_properties: { a: 1 }, range: '127.9.0.0/24', gateway: '127.9.0.1' }]);
+    expect(given).toEqual([expect.stringMatching(/^net-/), { range: '127.9.0.0/24', gateway: '127.9.0.1', reserved: [] }, { a: 1, name: expect.stringMatching(/^net-/) }]);
+    const ranges = await Promise.all([1, 2, 3].map(async () => JSON.stringify(await cloud.call('create_network', [{ type: 'manual', cloud_properties: {}, netmask_bits: 18 }])).match(/"range":"([^"]+)"/)?.[1]));
+    expect(new Set(ranges).size).toBe(3);
+    for (const range of ranges) expect(range).toMatch(/^127\.210\.\d+\.0\/18$/);
+    expect((await cloud.start('create_network', [{ type: 'manual', cloud_properties: {} }]).reply).error).toMatchObject({ type: 'Bosh::Clouds::CloudError', message: expect.stringContaining('netmask_bits') });
+    const [cid] = Array.isArray(given) ? given : [];
+    await cloud.call('delete_network', [cid]);
+    expect((await cloud.start('delete_network', [cid]).reply).error).toMatchObject({ type: 'Bosh::Clouds::NetworkNotFound' });
+  });
+
+  it('gives VMs addresses on dynamic networks, each its own, and takes VIPs as they are', async () => {
+    const agentId = randomUUID();
+    const networks = (ip: string) => ({ ...network(ip), free: { type: 'dynamic', cloud_properties: {} }, more: { type: 'dynamic', cloud_properties: {} }, vip: { type: 'vip', ip: '8.8.4.4', cloud_properties: {} } });
+    const ip = newAddress();
+    const made = await cloud.call('create_vm', [agentId, stemcell, {}, networks(ip), [], {}]);
+    expect(made).toMatchObject([`vm-${agentId}`, { default: { ip }, free: { type: 'dynamic', ip: expect.stringMatching(/^127\.200\./), netmask: '255.0.0.0', gateway: '127.0.0.1' }, vip: { ip: '8.8.4.4' } }]);
+    const { ips } = getVm(cloud.stateDir, `vm-${agentId}`);
+    expect(new Set(ips).size).toBe(3);
+    expect(ips).not.toContain('8.8.4.4');
+    expect(ips.every((one) => existsSync(addressFile(one)))).toBe(true);
+    expect(await cloud.call('create_vm', [agentId, stemcell, {}, networks(ip), [], {}])).toEqual(made);
+    await cloud.call('delete_vm', [`vm-${agentId}`]);
+    expect(ips.some((one) => existsSync(addressFile(one)))).toBe(false);
   });
 
   it('calculates VM properties', async () => {

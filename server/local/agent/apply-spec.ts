@@ -89,3 +89,13 @@ export function checkNetworks(spec: ApplySpec, known: Record<string, unknown>): 
     if (!Object.hasOwn(known, name)) throw new Error(`Network '${name}' is not found in settings`);
   }
 }
+
+/** The spec with the addresses of dynamic networks, which the cloud has told the VM and nobody else. */
+export function withCloudAddresses(spec: ApplySpec, known: Record<string, Record<string, unknown>>): ApplySpec {
+  const networks = Object.entries(spec.networks).map(([name, network]) => {
+    const told = known[name];
+    if (network.type !== 'dynamic' || !told) return [name, network] as const;
+    return [name, { ...network, ip: told.ip, netmask: told.netmask, gateway: told.gateway }] as const;
+  });
+  return { ...spec, networks: Object.fromEntries(networks) };
+}

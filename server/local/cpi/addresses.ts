@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod/mini';
@@ -27,6 +28,33 @@ export async function reserveAddresses(stateDir: string, vm: { cid: string; agen
       throw error;
     }
   });
+}
+
+/** Where dynamic networks get their addresses: 127.200.0.1 and up, where no manual network of the samples lies. */
+const dynamicRange = { first: (127 << 24) + (200 << 16) + 1, size: 65_534 };
+
+/** Takes `count` free addresses for a VM, beginning at a place that follows from its id: two VMs seldom look at the same ones. */
+export async function reserveDynamicAddresses(stateDir: string, vm: { cid: string; agentId: string; count: number }): Promise<string[]> {
+  if (vm.count === 0) return [];
+  return withLock(stateDir, { kind: 'address', name: 'all' }, () => {
+    mkdirSync(directoryOf(stateDir), { recursive: true });
+    const taken: string[] = [];
+    const start = createHash('sha1').update(vm.agentId).digest().readUInt32BE(0) % dynamicRange.size;
+    for (let i = 0; i < dynamicRange.size && taken.length < vm.count; i++) {
+      const value = dynamicRange.first + ((start + i) % dynamicRange.size);
+      const ip = [24, 16, 8, 0].map((shift) => (value >> shift) & 255).join('.');
+      if (!isFree(stateDir, ip)) continue;
+      reserve({ stateDir, ip, cid: vm.cid, agentId: vm.agentId });
+      taken.push(ip);
+    }
+    if (taken.length < vm.count) throw new CpiError('Bosh::Clouds::VMCreationFailed', 'The local cloud has no address left for dynamic networks');
+    return taken;
+  });
+}
+
+function isFree(stateDir: string, ip: string): boolean {
+  const owner = readOwner(join(directoryOf(stateDir), ip));
+  return owner === undefined || !exists(join(stateDir, 'vms', owner, 'vm.json'));
 }
 
 function reserve(input: { stateDir: string; ip: string; cid: string; agentId: string }): void {

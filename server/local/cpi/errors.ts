@@ -11,6 +11,7 @@ export type CpiErrorType =
   | 'Bosh::Clouds::VMCreationFailed'
   | 'Bosh::Clouds::DiskNotFound'
   | 'Bosh::Clouds::DiskNotAttached'
+  | 'Bosh::Clouds::NetworkNotFound'
   | 'Bosh::Clouds::NoDiskSpace';
 
 /** The `error` object of a CPI response. */

@@ -2,6 +2,7 @@ import * as z from 'zod/mini';
 import type { CpiConfig } from './config';
 import { CpiError } from './errors';
 import { attachDisk, createDisk, deleteDisk, deleteSnapshot, detachDisk, getDisks, hasDisk, resizeDisk, setDiskMetadata, snapshotDisk, updateDisk } from './disks';
+import { createNetwork, deleteNetwork } from './networks';
 import { createStemcell, deleteStemcell } from './stemcells';
 import { createVm, deleteVm, hasVm, rebootVm, setVmMetadata } from './vms';
 
@@ -11,6 +12,8 @@ const text = z.string();
 const properties = z.pipe(z.nullish(z.record(z.string(), z.unknown())), z.transform((value): Record<string, unknown> => value ?? {}));
 const network = z.looseObject({ type: z.optional(z.string()), ip: z.nullish(z.string()) });
 const networks = z.record(z.string(), z.pipe(network, z.transform((value) => ({ ...value, ip: value.ip ?? undefined }))));
+
+const networkDefinition = z.object({ cloud_properties: properties, range: z.optional(z.string()), gateway: z.optional(z.string()), netmask_bits: z.optional(z.number()) });
 
 /** Format that stemcells of this cloud declare in `stemcell_formats`. */
 export const stemcellFormat = 'directorate-local';
@@ -53,10 +56,12 @@ const methods: Record<string, Method> = {
   update_disk: method(z.tuple([text, z.number(), properties], z.unknown()), (config, [cid, sizeMb, cloudProperties]) => updateDisk(config, cid, { sizeMb, cloudProperties })),
   snapshot_disk: method(z.tuple([text, properties], z.unknown()), (config, [cid, metadata]) => snapshotDisk(config, cid, metadata)),
   delete_snapshot: method(z.tuple([text], z.unknown()), (config, [cid]) => deleteSnapshot(config, cid)),
+  create_network: method(z.tuple([networkDefinition], z.unknown()), (config, [{ cloud_properties: cloudProperties, range, gateway, netmask_bits: netmaskBits }]) => createNetwork(config, { cloudProperties, range, gateway, netmaskBits })),
+  delete_network: method(z.tuple([text], z.unknown()), (config, [cid]) => deleteNetwork(config, cid)),
   get_disks: method(z.tuple([text], z.unknown()), (config, [cid]) => getDisks(config, cid)),
 };
 
-/** Runs a method; anything else of the contract (networks, current_vm_id) is NotImplemented. */
+/** Runs a method; anything else of the contract (current_vm_id) is NotImplemented. */
 export async function callMethod(config: CpiConfig, name: string, args: unknown[]): Promise<unknown> {
   const run = Object.hasOwn(methods, name) ? methods[name] : undefined;
   if (run === undefined) throw new CpiError('Bosh::Clouds::NotImplemented', `The local cloud does not implement '${name}'`);

@@ -92,7 +92,7 @@ export function removeLitter(directory: string, ageMs: number): void {
  * Runs `work` while holding the lock `kind`/`name`. The lock is flock(2) held by a child that ends when this
  * process ends, so a killed call never leaves one behind. Names share 64 files per kind (bounded litter): never take two locks of one kind.
  */
-export async function withLock<T>(stateDir: string, lock: { kind: 'vm' | 'disk' | 'address'; name: string }, work: () => Promise<T> | T): Promise<T> {
+export async function withLock<T>(stateDir: string, lock: { kind: 'vm' | 'disk' | 'address' | 'network'; name: string }, work: () => Promise<T> | T): Promise<T> {
   const slot = createHash('sha1').update(lock.name).digest().readUInt16BE(0) % lockSlots;
   const directory = join(stateDir, 'locks');
   mkdirSync(directory, { recursive: true });

@@ -1,6 +1,6 @@
 import { mkdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { freeAddresses, reserveAddresses } from './addresses';
+import { freeAddresses, reserveAddresses, reserveDynamicAddresses } from './addresses';
 import { agentCommand, baseDirectory, writeAgentFiles } from './agent-settings';
 import type { CpiConfig } from './config';
 import { cloudError, vmNotFound } from './errors';
@@ -35,11 +35,10 @@ export async function createVm(config: CpiConfig, input: CreateVmInput): Promise
     if (exists(tombstonePath(config.state_dir, cid))) throw cloudError(`VM '${cid}' was deleted before it was made; create it with another agent id`);
     const present = findVm(config.state_dir, cid);
     if (present !== undefined) {
-      if (runs(present)) return [cid, input.networks];
+      if (runs(present)) return [cid, present.networks];
       await removeVm(config.state_dir, present);
     }
-    await makeVm({ config, input, stemcell, namespace, cid });
-    return [cid, input.networks];
+    return [cid, await makeVm({ config, input, stemcell, namespace, cid })];
   });
 }
 
@@ -49,7 +48,7 @@ export function runs(vm: VmRecord): boolean {
   return vm.agent === 'simulated' || (vm.process !== null && isAlive(vm.process.pid, vm.process.start_ticks));
 }
 
-async function makeVm(parts: { config: CpiConfig; input: CreateVmInput; stemcell: StemcellRecord; namespace: Namespace; cid: string }): Promise<void> {
+async function makeVm(parts: { config: CpiConfig; input: CreateVmInput; stemcell: StemcellRecord; namespace: Namespace; cid: string }): Promise<Record<string, unknown>> {
   const { config, input, stemcell, namespace, cid } = parts;
   const stateDir = config.state_dir;
   const directory = vmDirectory(stateDir, cid);
@@ -61,7 +60,7 @@ async function makeVm(parts: { config: CpiConfig; input: CreateVmInput; stemcell
     state: 'creating',
     agent: stemcell.agent.agent,
     stemcell_cid: stemcell.cid,
-    ips: Object.values(input.networks).flatMap((network) => (network.ip === undefined || network.ip === '' ? [] : [network.ip])),
+    ips: Object.values(input.networks).flatMap(({ type, ip }) => (type === 'dynamic' || type === 'vip' || ip === undefined || ip === '' ? [] : [ip])),
     networks: input.networks,
     cloud_properties: input.cloudProperties,
     metadata: {},
@@ -74,12 +73,26 @@ async function makeVm(parts: { config: CpiConfig; input: CreateVmInput; stemcell
   saveVm(stateDir, vm);
   try {
     await reserveAddresses(stateDir, { cid, agentId: input.agentId, ips: vm.ips });
-    writeAgentFiles({ config, vm: { agentId: input.agentId, cid, networks: input.networks, env: input.env }, namespace, agent: vm.agent });
-    powerOn(stateDir, vm);
+    const placed = await withDynamicAddresses(stateDir, vm, input);
+    saveVm(stateDir, placed);
+    writeAgentFiles({ config, vm: { agentId: input.agentId, cid, networks: placed.networks, env: input.env }, namespace, agent: vm.agent });
+    powerOn(stateDir, placed);
+    return placed.networks;
   } catch (error) {
-    await removeVm(stateDir, vm);
+    await removeVm(stateDir, findVm(stateDir, cid) ?? vm);
     throw error;
   }
+}
+
+/**
+ * The VM with addresses for its dynamic networks. Killed before the record has them: they belong to a VM that is made anew or deleted,
+ * and to nobody afterwards. VIPs are taken note of and lead nowhere.
+ */
+async function withDynamicAddresses(stateDir: string, vm: VmRecord, { agentId, networks }: CreateVmInput): Promise<VmRecord> {
+  const dynamic = Object.keys(networks).filter((name) => networks[name]?.type === 'dynamic');
+  const ips = await reserveDynamicAddresses(stateDir, { cid: vm.cid, agentId, count: dynamic.length });
+  const settled = Object.fromEntries(dynamic.map((name, i) => [name, { ...networks[name], ip: ips[i], netmask: '255.0.0.0', gateway: '127.0.0.1' }]));
+  return { ...vm, ips: [...vm.ips, ...ips], networks: { ...networks, ...settled } };
 }
 
 /** Starts the VM's processes and records them. */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { sha1Hex } from '../../core/digest';
 import { buildState } from '../agent/actions/apply';
-import { emptySpec, parseApplySpec, type ApplySpec } from '../agent/apply-spec';
+import { emptySpec, parseApplySpec, withCloudAddresses, type ApplySpec } from '../agent/apply-spec';
 import { readArgument } from '../agent/arguments';
 import { openBlobstore } from '../agent/blobs/blobstore';
 import { storeSigned } from '../agent/blobs/signed-url';
@@ -93,7 +93,7 @@ function stateActions(deps: SimulatedDeps): Actions {
       return 'prepared';
     }),
     apply: later(1, (call) => {
-      state.spec = parseApplySpec(call.args[0]);
+      state.spec = withCloudAddresses(parseApplySpec(call.args[0]), state.boot.networks);
       return 'applied';
     }),
     start: atOnce(0, () => {

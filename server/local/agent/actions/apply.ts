@@ -1,5 +1,5 @@
 import type { AgentContext } from '../agent-context';
-import { checkNetworks, parseApplySpec, type ApplySpec } from '../apply-spec';
+import { checkNetworks, parseApplySpec, withCloudAddresses, type ApplySpec } from '../apply-spec';
 import type { ProcessReport } from '../monit/job-supervisor';
 import type { Actions } from '../protocol';
 import type { BootSettings } from '../settings';
@@ -9,8 +9,9 @@ import type { Vitals } from '../vitals';
 export function specActions(context: AgentContext, vitals: () => Promise<Vitals>): Actions {
   const readSpec = (value: unknown): ApplySpec => {
     const spec = parseApplySpec(value);
-    checkNetworks(spec, context.settings.boot().networks);
-    return spec;
+    const { networks } = context.settings.boot();
+    checkNetworks(spec, networks);
+    return withCloudAddresses(spec, networks);
   };
   return {
     prepare: {
