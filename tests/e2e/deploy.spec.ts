@@ -9,7 +9,7 @@ const manifest = (options: { name: string; instances: number; greeting?: string 
 const name = 'e2e-preview';
 
 test('a manifest is previewed, deployed and changed, and each time the result is what the preview said', async ({ page, system }) => {
-  test.setTimeout(180_000);
+  test.setTimeout(300_000);
   await page.goto('/console/deployments');
   await page.getByRole('link', { name: 'New deployment' }).click();
   await expect(page.getByRole('heading', { name: 'New deployment' })).toBeVisible();
@@ -18,7 +18,7 @@ test('a manifest is previewed, deployed and changed, and each time the result is
   await page.getByLabel('Manifest').fill(manifest({ name, instances: 2 }));
   await page.keyboard.press('Control+Enter');
   const preview = page.getByRole('region', { name: 'Preview' });
-  await expect(preview.getByRole('status')).toHaveText('The deploy will create 2 instances.', { timeout: 20_000 });
+  await expect(preview.getByRole('status')).toHaveText('The deploy will create 2 instances.', { timeout: 60_000 });
   await expect(preview.getByRole('cell').getByRole('button', { name: /hello create/ })).toHaveCount(2);
   await deploy.click();
   await page.getByRole('dialog').getByRole('button', { name: 'Deploy' }).click();
@@ -56,11 +56,12 @@ for (const theme of ['light', 'dark'] as const) {
 
     for (const [width, height] of [[1440, 900], [390, 844]] as const) {
       test(`the preview is accessible and fits ${width} × ${height}`, async ({ page }, info) => {
+        test.setTimeout(180_000);
         await page.setViewportSize({ width, height });
         await page.goto('/console/deployments/hello/deploy');
         await page.getByLabel('Manifest').fill(manifest({ name: 'hello', instances: 5, greeting: 'Good evening' }).replace('instances: 5', 'instances: 5\n    update: { max_in_flight: 1 }'));
         await page.keyboard.press('Control+Enter');
-        await expect(page.getByRole('region', { name: 'Preview' }).getByRole('status')).toContainText('create 2 instances', { timeout: 20_000 });
+        await expect(page.getByRole('region', { name: 'Preview' }).getByRole('status')).toContainText('create 2 instances', { timeout: 60_000 });
         await page.getByRole('cell').getByRole('button', { name: /hello update/ }).first().click();
         expect(await problems(page)).toEqual([]);
         expect(await page.evaluate(() => Math.max(0, document.documentElement.scrollWidth - window.innerWidth))).toBe(0);

@@ -33,7 +33,7 @@ export function DeployForm({ manifest, flags, rows, onManifest, onFlags, onPrevi
     >
       <label htmlFor={id} className="heading flex h-9 items-center border-b px-4">
         Manifest
-        <span className="ml-auto font-normal text-faint max-sm:hidden"><kbd className="key">Ctrl</kbd> <kbd className="key">Enter</kbd> previews</span>
+        <span className="ml-auto font-normal text-faint max-sm:hidden" aria-hidden><kbd className="key">Ctrl</kbd> <kbd className="key">Enter</kbd> previews</span>
       </label>
       <textarea
         id={id}
