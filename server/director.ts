@@ -23,11 +23,10 @@ import type { Config } from './core/config';
 import { sha1Hex } from './core/digest';
 import type { Log } from './core/log';
 import { loadCpis } from './configs/load-cpis';
-import { refusePlaceholders } from './configs/parse';
 import { findCurrentConfig } from './configs/store';
 import { isHash, parseYaml } from './core/yaml';
 import type { Cpi } from './cpi/cpi';
-import { createCpis, type CpiCommand } from './cpi/client';
+import { createCpis } from './cpi/client';
 import { allCpis, type CpiNames } from './cpi/configured';
 import { createDiskCalls } from './cpi/disk-calls';
 import { createNetworkCalls } from './cpi/network-calls';
@@ -70,6 +69,9 @@ import { WorkerPool } from './tasks/worker-pool';
 import { Renderer } from './templates/renderer';
 import { createTrpcHandler } from './trpc/handler';
 import { appRouter } from './trpc/router';
+import type { VariableBackend } from './variables/backend';
+import { resolveCpiConfig } from './variables/documents';
+import { createVariableBackend } from './variables/open-backend';
 
 type Handler = (req: IncomingMessage, res: ServerResponse) => void;
 
@@ -119,15 +121,11 @@ export async function createDirector(config: Config, log: Log, root: string): Pr
   const detours = new Detours({ name: `directorate ${node.name}`, urls: config.nats.urls, ca: config.nats.ca, certificate: config.nats.director.certificate, privateKey: config.nats.director.private_key }, log);
   const agents = new AgentClient({ bus, detours, nodeId: node.id, blobs: blobstore, onRpc: metrics.onRpc });
   const renderer = new Renderer({ workerPath: join(root, 'dist', 'render-worker.cjs'), log });
-  // Here the values of variables would be put in.
-  const withoutVariables = async (command: CpiCommand) => {
-    refusePlaceholders(command, 'cpi config');
-    return command;
-  };
-  const cpis = createCpis({ path: config.cpi.path, preferredApiVersion: config.cpi.preferred_api_version, directorUuid: uuid, environment: { TMPDIR: config.tmp_dir, HOME: homedir() }, configured: () => loadCpis(connections.db), interpolate: withoutVariables, onCall: metrics.onCpiCall });
+  const variables = createVariableBackend(connections.db, config);
+  const cpis = createCpis({ path: config.cpi.path, preferredApiVersion: config.cpi.preferred_api_version, directorUuid: uuid, environment: { TMPDIR: config.tmp_dir, HOME: homedir() }, configured: () => loadCpis(connections.db), interpolate: (command, caller) => resolveCpiConfig(variables, command, (value, placeholder) => caller.secrets?.addAll(value, placeholder)), onCall: metrics.onCpiCall });
   const issuer = createAgentIssuer(config.nats.ca, config.nats.ca_private_key);
   const caSha1 = natsConfigSha1(config.nats.ca, config.nats.ca_private_key);
-  const deploys = deployDeps({ config, db: connections.db, blobstore, agents, renderer, cpis, issuer, caSha1, uuid, log });
+  const deploys = deployDeps({ config, db: connections.db, blobstore, agents, renderer, variables, cpis, issuer, caSha1, uuid, log });
   const registry = createCatalogue({ config, deploys, blobstore, agents, bus, cpis });
   const pool = new WorkerPool(config.workers, (ctx, type, payload) => registry.perform(ctx, type, payload), { connections, notifications, heart, node, blobstore, log, version });
   const components = createComponents({
@@ -143,10 +141,10 @@ export async function createDirector(config: Config, log: Log, root: string): Pr
   return {
     servesApi: has('api'),
     rest: createRestHandler({
-      db: connections.db, blobstore, identity, clock: systemClock, log, onException: metrics.onException, autoFixStatefulNodes: config.health_monitor.resurrector.auto_fix_stateful_nodes,
+      db: connections.db, blobstore, variables, identity, clock: systemClock, log, onException: metrics.onException, autoFixStatefulNodes: config.health_monitor.resurrector.auto_fix_stateful_nodes,
       director: {
         ...facts, localDns: config.local_dns, revision: '00000000',
-        certificates: [{ name: 'director.ssl.cert', pem: config.listen.certificate }, { name: 'nats.tls.ca', pem: config.nats.ca }, { name: 'nats.tls.director.certificate', pem: config.nats.director.certificate }],
+        configServer: config.config_server ?? (config.variables ? {} : undefined), certificates: certificatesOf(config),
       },
     }),
     metrics: createMetricsHandler({ metrics, identity, directorUuid: uuid, log }),
@@ -204,6 +202,15 @@ export async function createDirector(config: Config, log: Log, root: string): Pr
   };
 }
 
+/** Certificates of the configuration whose end operators watch, under BOSH's names. */
+function certificatesOf({ listen, nats, config_server: configServer }: Config): { name: string; pem: string }[] {
+  const all = [
+    { name: 'director.ssl.cert', pem: listen.certificate }, { name: 'nats.tls.ca', pem: nats.ca }, { name: 'nats.tls.director.certificate', pem: nats.director.certificate },
+    { name: 'director.config_server.ca_cert', pem: configServer?.ca }, { name: 'director.config_server.uaa.ca_cert', pem: configServer?.uaa.ca },
+  ];
+  return all.flatMap(({ name, pem }) => (pem === undefined ? [] : [{ name, pem }]));
+}
+
 async function migrateDatabase(connections: Connections, log: Log, root: string): Promise<void> {
   const client = await connections.dedicated();
   try {
@@ -242,6 +249,7 @@ interface DeployParts {
   blobstore: Blobstore;
   agents: AgentClient;
   renderer: Renderer;
+  variables: VariableBackend;
   cpis: ReturnType<typeof createCpis>;
   issuer: AgentIssuer;
   caSha1: string;
@@ -249,10 +257,10 @@ interface DeployParts {
   log: Log;
 }
 
-function deployDeps({ config, db, blobstore, agents, renderer, cpis, issuer, caSha1, uuid, log }: DeployParts): DeployDeps {
+function deployDeps({ config, db, blobstore, agents, renderer, variables, cpis, issuer, caSha1, uuid, log }: DeployParts): DeployDeps {
   const agentBlobstores = agentBlobstoreSettings(config);
   return {
-    db, blobstore, agents, renderer,
+    db, blobstore, agents, renderer, variables,
     cpi: (cpiName) => createVmCalls(cpis, { maxCreateTries: config.max_vm_create_tries, cpiName }),
     disks: createDiskCalls(cpis),
     networks: config.networks.enable_cpi_management ? createNetworkCalls(cpis) : undefined,

@@ -1,4 +1,4 @@
-import { bigint, bigserial, boolean, integer, jsonb, pgTable, text, uuid } from 'drizzle-orm/pg-core';
+import { bigint, bigserial, boolean, integer, pgTable, text, uuid } from 'drizzle-orm/pg-core';
 import { bytea, instant } from './columns';
 import { deployments } from './deployments';
 
@@ -8,9 +8,7 @@ export const variableValues = pgTable('variable_values', {
   seq: bigserial('seq', { mode: 'number' }).notNull(),
   name: text('name').notNull(),
   type: text('type').notNull(),
-  /** What it was generated from. */
-  parameters: jsonb('parameters').$type<Record<string, unknown>>().notNull(),
-  /** The value, encrypted. */
+  /** The value and what it was generated from, encrypted. */
   sealed: bytea('sealed').notNull(),
   createdAt: instant('created_at').notNull().defaultNow(),
 });
@@ -22,6 +20,8 @@ export const variableSets = pgTable('variable_sets', {
   createdAt: instant('created_at').notNull().defaultNow(),
   deployedSuccessfully: boolean('deployed_successfully').notNull().default(false),
   writable: boolean('writable').notNull().default(false),
+  /** The task that it was made by. */
+  taskId: bigint('task_id', { mode: 'number' }).unique(),
 });
 
 /** A name in a set and the version that it stands for. */

@@ -68,9 +68,3 @@ export async function resource(deps: ApiDeps, request: ApiRequest): Promise<Repl
   const part = await deps.blobstore.get(id, { range: { start, end: end - 1 } });
   return { ...stream(part, { ...headers, 'content-length': end - start, 'content-range': `bytes ${start}-${end - 1}/${size}` }, 206), plain: true };
 }
-
-/** Variables of this name in all deployments: there are none yet. */
-export async function deployedVariables(): Promise<Reply> {
-  return json({ deployments: [] });
-}
-

@@ -17,7 +17,7 @@ export async function info(deps: ApiDeps, request: ApiRequest): Promise<Reply> {
     features: {
       local_dns: { status: director.localDns.enabled, extras: { domain_name: director.localDns.domain } },
       snapshots: { status: false },
-      config_server: { status: false, extras: { urls: [] } },
+      config_server: { status: director.configServer !== undefined, extras: { urls: director.configServer?.url === undefined ? [] : [director.configServer.url] } },
     },
   });
 }

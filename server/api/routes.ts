@@ -17,6 +17,7 @@ import type { Route } from './route';
 import * as stemcells from './stemcells';
 import * as tasks from './tasks';
 import * as typedConfigs from './typed-configs';
+import * as variables from './variables';
 import { unsupportedRoutes } from './unsupported';
 import { refuseMultipart, uploadBody, uploadFromUrl } from './uploads';
 
@@ -39,8 +40,8 @@ export const routes: readonly Route[] = [
   { method: 'PUT', path: '/deployments/:deployment/instance_groups/:group/:id/ignore', media: 'application/json', permission: 'dep:admin', handler: instances.ignore },
   { method: 'PUT', path: '/deployments/:deployment/scan_and_fix', media: 'application/json', permission: 'dep:admin', handler: problems.scanAndFix },
   { method: 'GET', path: '/deployments/:deployment/errands', permission: 'dep:read', handler: deployments.listErrands },
-  { method: 'GET', path: '/deployments/:deployment/variables', permission: 'dep:admin', handler: director.emptyList },
-  { method: 'GET', path: '/deployments/:deployment/certificate_expiry', permission: 'dep:read', handler: director.emptyList },
+  { method: 'GET', path: '/deployments/:deployment/variables', permission: 'dep:admin', handler: variables.listOfDeployment },
+  { method: 'GET', path: '/deployments/:deployment/certificate_expiry', permission: 'dep:read', handler: variables.certificateExpiry },
   { method: 'GET', path: '/deployments/:deployment/snapshots', permission: 'dep:admin', handler: disks.listSnapshotsOfDeployment },
   { method: 'POST', path: '/deployments/:deployment/snapshots', permission: 'dep:admin', handler: disks.snapshotDeployment },
   { method: 'DELETE', path: '/deployments/:deployment/snapshots', permission: 'dep:admin', handler: disks.removeSnapshots },
@@ -110,7 +111,7 @@ export const routes: readonly Route[] = [
   { method: 'GET', path: '/networks', permission: 'admin', handler: networks.list },
   { method: 'DELETE', path: '/networks/:name', permission: 'admin', handler: networks.remove },
   { method: 'GET', path: '/dynamic_disks', permission: 'dyn:list', handler: director.emptyList },
-  { method: 'GET', path: '/deployed_variables/:name', permission: 'list_deployments', handler: director.deployedVariables },
+  { method: 'GET', path: '/deployed_variables/:name', permission: 'list_deployments', handler: variables.listDeployments },
 
   { method: 'GET', path: '/link_providers', permission: 'read_link', handler: links.providers },
   { method: 'GET', path: '/link_consumers', permission: 'read_link', handler: links.consumers },

@@ -38,7 +38,6 @@ describe('a cloud config', () => {
     ['names that are the same in DNS', ['- name: public', '- name: PRIVATE'], 190007, "Invalid network name 'PRIVATE', canonical name already taken"],
     ['a network type that there is not', ['- name: public', '- name: public\n  type: magic'], 190010, "Invalid network type 'magic'"],
     ['an AZ whose CPI is no text', ['- name: z3', '- name: z3\n  cpi: [other]'], 40000, /'cpi'/],
-    ['a variable', ['size: l', 'size: ((size))'], 100, /The variable \(\(size\)\) \(in cloud config\.vm_types\[large\]\.cloud_properties\.size\) is not supported/],
     ['a range that is none', ['10.0.3.0/24', '10.0.3'], 160010, 'Invalid IP or CIDR format: 10.0.3'],
     ['a range of one address', ['10.0.3.0/24', '10.0.3.0/32'], 160002, "Invalid network range '10.0.3.0/32', should include at least 2 IPs"],
     ['a gateway outside the range', ['gateway: 10.0.3.1', 'gateway: 10.0.4.1'], 160003, "Invalid gateway for network 'private': must be inside the range"],

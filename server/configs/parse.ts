@@ -52,7 +52,6 @@ export function mergeCloudConfigs(documents: readonly Hash[]): Hash {
  */
 export function parseCloudConfig(documents: readonly Hash[], facts: NetworkFacts): CloudConfig {
   const document = mergeCloudConfigs(documents);
-  refusePlaceholders(document, 'cloud config');
   const azs = parseAzs(document);
   const networks = parseNetworks(document, azs, facts);
   const vmTypes = namedList(document, 'vm_types', parseVmType, (name) => new DirectorError(190004, `Duplicate vm type name '${name}'`));
@@ -63,8 +62,7 @@ export function parseCloudConfig(documents: readonly Hash[], facts: NetworkFacts
 }
 
 /**
- * Refuses `((variables))` anywhere in a document, naming the path of the first.
- * Variables are not built yet; passing them on as text would configure machines with it.
+ * Refuses `((variables))` where names have to be known before any value is, naming the path of the first.
  */
 export function refusePlaceholders(value: unknown, path: string): void {
   if (typeof value === 'string') {

@@ -7,6 +7,7 @@ import { healthMonitorSchema } from './config-health';
 import { networksSchema } from './config-networks';
 import { schedulerSchema } from './config-scheduler';
 import { secret } from './config-secret';
+import { configServerSchema, variablesSchema } from './config-variables';
 
 /**
  * The director's configuration: one YAML file, the same on every node.
@@ -92,6 +93,8 @@ const schema = z.strictObject({
   enable_cpi_update_disk: z.boolean().default(false).describe('the same for every other change of persistent disks'),
   snapshots: z.strictObject({ enabled: z.boolean().default(false).describe('persistent disks get a snapshot whenever their instance was stopped for an update') }).prefault({}),
   networks: networksSchema,
+  variables: variablesSchema,
+  config_server: configServerSchema,
   max_threads: z.int().min(1).max(256).default(32).describe('VMs created or deleted at a time in one task'),
   max_vm_create_tries: z.int().min(1).max(20).default(5).describe('how often `create_vm` is tried when the CPI says that it may help'),
   tmp_dir: z.string().default('/tmp').describe('for stemcell images on their way to the CPI; nothing in it must survive'),
@@ -137,6 +140,7 @@ export function loadConfig(path: string, env: NodeEnvironment & Record<string, s
   if (!parsed.success) {
     throw new ConfigError(`${path}: ` + parsed.error.issues.map((issue) => `${issue.path.join('.') || '(top level)'}: ${issue.message}`).join('; '));
   }
+  if (parsed.data.variables && parsed.data.config_server) throw new ConfigError(`${path}: variables, config_server: values are kept in one of them, leave the other out`);
   const config = resolveSecrets(parsed.data, dirname(resolve(path)), env, '') as Config;
   config.nodeName = env.DIRECTORATE_NODE_NAME ?? '';
   if (env.DIRECTORATE_LISTEN_HOST) config.listen.host = env.DIRECTORATE_LISTEN_HOST;

@@ -18,7 +18,7 @@ export interface CpisOptions {
   /** What the CPI configs say now; undefined when there are none. Asked before every call of a named CPI. */
   configured: () => Promise<readonly ConfiguredCpi[] | undefined>;
   /** Puts the values of variables into what a CPI is given; they are seen by nothing but the CPI's process. */
-  interpolate: (document: CpiCommand) => Promise<CpiCommand>;
+  interpolate: (document: CpiCommand, caller: CpiCaller) => Promise<CpiCommand>;
   /** Told of every finished call, for metrics. */
   onCall?: ((call: { method: string; ms: number; outcome: 'ok' | 'error' }) => void) | undefined;
 }
@@ -65,12 +65,12 @@ interface Session {
  * The command behind a name, which may be one that the CPI had before. The director's own CPI keeps its VMs when there are CPI configs.
  * Rule and texts: cloudfoundry/bosh src/bosh-director/lib/bosh/director/cloud_factory.rb.
  */
-async function commandOf({ options, name }: Session): Promise<CpiCommand> {
+async function commandOf({ options, name, caller }: Session): Promise<CpiCommand> {
   if (name === '') return { path: options.path, properties: {} };
   const cpis = await options.configured();
   const found = cpis && findCpi(cpis, name);
   if (!found) throw new DirectorError(code.generic, `CPI '${name}' not found in cpi-config${cpis ? '' : ' (because cpi-config is not set)'}`);
-  return options.interpolate({ path: found.execPath, properties: found.properties });
+  return options.interpolate({ path: found.execPath, properties: found.properties }, caller);
 }
 
 function createCpi(session: Session): Cpi {

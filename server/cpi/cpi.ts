@@ -6,6 +6,8 @@
 /** On whose behalf a CPI is called; a TaskContext is one. CPIs are called by tasks only: their logs belong to a task. */
 export interface CpiCaller {
   readonly log: { debug(text: string): void };
+  /** Told of values that what is logged must not show. */
+  readonly secrets?: { addAll(value: unknown, shown: string): void };
   /** Rejects when the caller has no right to act any more; asked before every call. */
   fence(): Promise<void>;
   /** Appends to the task's cpi stream. */

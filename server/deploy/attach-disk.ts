@@ -9,6 +9,7 @@ import { deploymentLockWaitMs } from './deploy';
 import { attachDisk, retireDisk, type DiskOwner, type DiskVm } from './disk-steps';
 import type { DeployDeps } from './ports';
 import { findDeployment, findRecordedInstance, type DeploymentRow, type RecordedInstance } from './store';
+import { recordedVariables } from './variables';
 
 export interface AttachOrder {
   deployment: string;
@@ -31,7 +32,7 @@ export async function attachDiskToInstance(ctx: TaskContext, deps: DeployDeps, o
   const instanceId = recorded.instance.id;
   if ((await findActiveDisk(deps.db, { instanceId, name: '' }))?.cid !== order.diskCid) await takeOver(ctx, deps, order, instanceId);
   const { uuid, job: group, index } = recorded.instance;
-  const owner: DiskOwner = { instanceId, deployment: deployment.name, group, uuid, index, tags: deployment.tags };
+  const owner: DiskOwner = { instanceId, deployment: deployment.name, group, uuid, index, tags: deployment.tags, variables: await recordedVariables(ctx, deps, deployment, recorded.instance.variableSetId) };
   const vm = vmOf(recorded);
   const managed = (await listDisks(deps.db, instanceId)).filter((disk) => disk.name === '');
   for (const disk of managed) if (!disk.active) await retireDisk(ctx, deps, { disk, vm: vm ?? noVm, owner });

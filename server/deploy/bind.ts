@@ -18,10 +18,10 @@ export class AddressTaken extends Error {
  * Records what the plan decided before anything is done: new instances, identities that moved, addresses, DNS ids, links, and the use of
  * releases and stemcells. All or nothing. Returns uuid → row of the new instances. Throws AddressTaken.
  */
-export async function bindPlan(ctx: TaskContext, plan: Plan, deploymentId: number): Promise<Map<string, number>> {
+export async function bindPlan(ctx: TaskContext, plan: Plan, { deploymentId, variableSetId }: { deploymentId: number; variableSetId: number | undefined }): Promise<Map<string, number>> {
   const all = plan.groups.flatMap((group) => group.instances);
   return ctx.write(async (tx) => {
-    const ids = await createInstances(tx, all.filter((instance) => instance.isNew).map(({ id, uuid, group, index, az, bootstrap, dns }) => ({ id, uuid, deploymentId, job: group, index, az, bootstrap, dns })));
+    const ids = await createInstances(tx, all.filter((instance) => instance.isNew).map(({ id, uuid, group, index, az, bootstrap, dns }) => ({ id, uuid, deploymentId, job: group, index, az, bootstrap, dns, variableSetId })));
     for (const { existing, group, index, az, bootstrap } of all) {
       if (existing && (existing.group !== group || existing.index !== index || existing.az !== az || existing.bootstrap !== bootstrap)) await updateInstance(tx, existing.id, { job: group, index, az, bootstrap });
     }

@@ -12,6 +12,7 @@ import { mapPool } from '../core/concurrency';
 import { withWorkerNetworks, type WorkerNetworks } from './compilation-network';
 import type { DeployDeps } from './ports';
 import { createInstances, deleteInstanceRecord, listRecordedInstances, releaseEarlierLocks, type InstanceRow } from './store';
+import type { DeploymentVariables } from './variables';
 import { calculateResources } from './vm-resources';
 import { askState, createVm, deleteVm, type DoomedVm } from './vm-steps';
 import { stemcellIn, type CpiStemcell } from '../plan/stemcells';
@@ -21,7 +22,7 @@ import { stemcellIn, type CpiStemcell } from '../plan/stemcells';
  * at most `workers` VMs; a finished one unblocks its dependents. Two deploys that need the same package share one compile.
  * Rules: cloudfoundry/bosh src/bosh-director/lib/bosh/director/deployment_plan/stages/package_compile_stage.rb.
  */
-export async function compilePackages(ctx: TaskContext, deps: DeployDeps, plan: Plan, deploymentId: number): Promise<Map<RequirementKey, CompiledBuild>> {
+export async function compilePackages(ctx: TaskContext, deps: DeployDeps, plan: Plan, { deploymentId, variables }: CompilationFor): Promise<Map<RequirementKey, CompiledBuild>> {
   const builds = new Map<RequirementKey, CompiledBuild>();
   for (const requirement of plan.packages) if (requirement.compiled) builds.set(requirement.key, requirement.compiled);
   const todo = plan.packages.filter((requirement) => !requirement.compiled);
@@ -33,7 +34,7 @@ export async function compilePackages(ctx: TaskContext, deps: DeployDeps, plan: 
     await deleteLeftoverWorkers(ctx, deps, plan, deploymentId);
     return builds;
   }
-  const pool = new WorkerVms(ctx, deps, plan, deploymentId);
+  const pool = new WorkerVms(ctx, deps, plan, { deploymentId, variables });
   try {
     await pool.adopt();
     await compileInOrder(ctx, deps, { plan, todo, builds, pool });
@@ -44,6 +45,13 @@ export async function compilePackages(ctx: TaskContext, deps: DeployDeps, plan: 
   }
   await pool.deleteAll();
   return builds;
+}
+
+/** For whom packages are compiled. */
+export interface CompilationFor {
+  deploymentId: number;
+  /** Of the placeholders in the cloud config's compilation. */
+  variables: Pick<DeploymentVariables, 'own'>;
 }
 
 function lockName({ package: pkg, stemcell }: PackageRequirement): string {
@@ -141,15 +149,17 @@ class WorkerVms {
   readonly #deps: DeployDeps;
   readonly #plan: Plan;
   readonly #deploymentId: number;
+  readonly #variables: CompilationFor['variables'];
   #networks: WorkerNetworks;
   #idle: Worker[] = [];
   readonly #all = new Set<Worker>();
 
-  constructor(ctx: TaskContext, deps: DeployDeps, plan: Plan, deploymentId: number) {
+  constructor(ctx: TaskContext, deps: DeployDeps, plan: Plan, { deploymentId, variables }: CompilationFor) {
     this.#ctx = ctx;
     this.#deps = deps;
     this.#plan = plan;
     this.#deploymentId = deploymentId;
+    this.#variables = variables;
     this.#networks = withWorkerNetworks(plan.compilation);
   }
 
@@ -233,7 +243,7 @@ class WorkerVms {
     const cloudProperties = { ...compilation.cloudProperties, ...calculated?.cloudProperties };
     const vm = await createVm(this.#ctx, this.#deps, {
       instanceId, label: `${group}/${uuid} (0)`, deployment, group, az: compilation.az, cpi: compilation.cpi, stemcell: { cid: stemcell.cid, apiVersion: stemcell.apiVersion },
-      cloudProperties, networks, env: compilation.env, tags, metadata: { id: uuid, job: group, instance_group: group, index: '0', name: `${group}/${uuid}` },
+      cloudProperties, networks, env: compilation.env, tags, variables: this.#variables, metadata: { id: uuid, job: group, instance_group: group, index: '0', name: `${group}/${uuid}` },
     });
     await this.#deps.agents.agentFor(vm.agent, this.#ctx).apply({ deployment, job: { name: group, templates: [], template: '', version: '' }, index: 0, id: uuid, networks });
     const worker: Worker = { instanceId, uuid, vmId: vm.vmId, cid: vm.cid, agentId: vm.agent.id, cpi: compilation.cpi, apiVersion: stemcell.apiVersion, stemcellCid: stemcell.cid };

@@ -116,10 +116,11 @@ async function updateByCloud(ctx: TaskContext, deps: DeployDeps, work: { goal: D
 }
 
 /** The cloud changes a disk that no VM has; what it answers, perhaps another cid, is recorded at once. False when it cannot do it. */
-async function updateDetached(ctx: TaskContext, deps: DeployDeps, { diskId, to }: { diskId: number; to: PlannedDisk }): Promise<boolean> {
+async function updateDetached(ctx: TaskContext, deps: DeployDeps, { diskId, to, goal }: { goal: Pick<DiskGoal, 'owner'>; diskId: number; to: PlannedDisk }): Promise<boolean> {
   const disk = await reread(deps, diskId);
+  const cloudProperties = await goal.owner.variables.own.resolve(to.cloudProperties);
   await ctx.write((tx) => updateDisk(tx, diskId, { state: 'updating' }));
-  const cid = await deps.disks.updateDisk(ctx, disk, to);
+  const cid = await deps.disks.updateDisk(ctx, disk, { ...to, cloudProperties });
   await ctx.write((tx) => updateDisk(tx, diskId, cid === undefined ? { state: 'created' } : { state: 'created', cid, size: to.size, cloudProperties: to.cloudProperties }));
   return cid !== undefined;
 }
@@ -133,7 +134,7 @@ export async function updateDetachedDisks(ctx: TaskContext, deps: DeployDeps, go
     const disk = rows.find((row) => row.id === from?.id);
     if (!disk || !to || disk.name !== '' || disk.vmId !== null) continue;
     await settleUpdate(ctx, deps, { disk, vm: goal.vm });
-    await updateDetached(ctx, deps, { diskId: disk.id, to });
+    await updateDetached(ctx, deps, { goal, diskId: disk.id, to });
   }
 }
 

@@ -40,5 +40,5 @@ function textsOf(moment: DeployMoment, about: string): Pick<NewAlert, 'severity'
 /** Stores the alert; one that an earlier attempt stored stays as it is. */
 export async function storeDeployAlert(ctx: TaskContext, identity: DeployIdentity, moment: DeployMoment): Promise<void> {
   const alert = deployAlert(identity, moment, ctx.clock.now());
-  await ctx.write((tx) => insertAlert(tx, alert));
+  await ctx.write((tx) => insertAlert(tx, { ...alert, summary: ctx.secrets.clean(alert.summary) }));
 }

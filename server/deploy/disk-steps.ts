@@ -7,6 +7,7 @@ import { recordEvent } from '../events/store';
 import { isTaskCancelled, type TaskContext } from '../tasks/context';
 import { isInterruption } from '../tasks/interruption';
 import type { DeployDeps } from './ports';
+import type { DeploymentVariables } from './variables';
 
 /**
  * Disks, so that none is lost from sight and no two VMs ever have one. Each step is recorded before it is done and again when it is done:
@@ -33,6 +34,8 @@ export interface DiskOwner {
   index: number;
   /** For the disk's metadata. */
   tags: Record<string, string>;
+  /** Of the placeholders in the cloud properties of disks; their values go to the CPI and nowhere else. */
+  variables: Pick<DeploymentVariables, 'own'>;
 }
 
 /** What the steps below work on. */
@@ -58,13 +61,14 @@ export async function createDisk(ctx: TaskContext, deps: DeployDeps, order: { di
   const { disk, vm, owner, cpi } = order;
   const instance = `${owner.group}/${owner.uuid}`;
   const event = { user: ctx.user, action: 'create', objectType: 'disk', taskId: ctx.taskId, deployment: owner.deployment, instance };
+  const cloudProperties = await owner.variables.own.resolve(disk.cloudProperties);
   const { id, parentId } = await ctx.write(async (tx) => ({
     id: await createDiskIntent(tx, { ...disk, instanceId: owner.instanceId, cpi }, { taskId: ctx.taskId, epoch: ctx.epoch }),
     parentId: await recordEvent(tx, event),
   }));
   let cid: string | undefined;
   try {
-    const made = await deps.disks.createDisk(ctx, { cpi, size: disk.size, cloudProperties: disk.cloudProperties, vmCid: vm.cid });
+    const made = await deps.disks.createDisk(ctx, { cpi, size: disk.size, cloudProperties, vmCid: vm.cid });
     cid = made;
     await ctx.write(async (tx) => {
       await completeDisk(tx, id, made);
@@ -79,7 +83,7 @@ export async function createDisk(ctx: TaskContext, deps: DeployDeps, order: { di
       if (known !== undefined) await completeDisk(tx, id, known);
       else if (refused) await deleteDiskRecord(tx, id);
       else await noteLeak(tx, { kind: 'disk', id }, { user: ctx.user, taskId: ctx.taskId });
-      await recordEvent(tx, { ...event, parentId, error: error instanceof Error ? error.message.replaceAll('\u0000', '') : String(error) });
+      await recordEvent(tx, { ...event, parentId, error: ctx.secrets.clean(error instanceof Error ? error.message.replaceAll('\u0000', '') : String(error)) });
     });
     throw error;
   }

@@ -33,7 +33,7 @@ export async function recordedOperation(ctx: TaskContext, operation: InstanceOpe
   } catch (error) {
     if (!isInterruption(error)) {
       // What went wrong matters more than its record.
-      const message = describeError(error).message.replaceAll('\u0000', '');
+      const message = ctx.secrets.clean(describeError(error).message).replaceAll('\u0000', '');
       await ctx.uncancellable().write((tx) => recordEvent(tx, { ...event, parentId, error: message })).catch((failure: unknown) => ctx.log.warn(`The event was not recorded: ${String(failure)}`));
     }
     throw error;

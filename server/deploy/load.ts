@@ -6,6 +6,7 @@ import { listDnsIds } from '../dns/ids-store';
 import { listDeploymentNames, listSharedProviders } from '../deployments/links-store';
 import { listManagedSubnets } from '../deployments/networks-store';
 import { instanceLabel, type NetworkSettings } from '../instances/instance';
+import { resolveCloudConfig, resolveManifest, resolveRuntimeConfig } from '../variables/documents';
 import type { AgentState } from '../plan/recorded';
 import type { DeployRequest, PlanInput, RecordedInstance, RecordedState, RecordedVm } from '../plan/types';
 import { listCompiledPackages, loadReleases } from '../releases/store';
@@ -13,6 +14,7 @@ import { loadStemcells } from '../stemcells/store';
 import type { AgentCaller } from '../agents/agent';
 import { neededResources, type CalculatedResources, type ResourcesOfCpi } from '../plan/vm-resources';
 import type { DeployDeps } from './ports';
+import type { DeploymentVariables } from './variables';
 import { listRecordedInstances, listTakenAddresses, readConfigs, type DeploymentRow, type RecordedInstance as StoredInstance, type VmRow } from './store';
 
 export interface LoadRequest {
@@ -20,6 +22,7 @@ export interface LoadRequest {
   manifest: Hash;
   configIds: { cloud: readonly number[]; runtime: readonly number[] };
   request: DeployRequest;
+  variables: DeploymentVariables;
   newUuid: () => string;
   /** Asks CPIs what they make of `vm_resources`. */
   calculateResources: (wanted: readonly ResourcesOfCpi[]) => Promise<CalculatedResources[]>;
@@ -43,8 +46,12 @@ const agentsAtOnce = 256;
 export async function loadPlanInput(caller: AgentCaller, deps: LoadDeps, load: LoadRequest): Promise<PlanInput> {
   const configs = await readConfigs(deps.db, [...load.configIds.cloud, ...load.configIds.runtime]);
   const documents = (type: string) => configs.filter((config) => config.type === type).map((config) => asHash(parseYaml(config.content), `${type} config '${config.name}'`));
-  const runtimeConfigs = documents('runtime');
-  const input = { manifest: load.manifest, cloudConfigs: documents('cloud'), runtimeConfigs, state: await loadState(caller, deps, load, runtimeConfigs), request: load.request, newUuid: load.newUuid };
+  const { own } = load.variables;
+  const manifest = await resolveManifest(own, load.manifest);
+  const cloudConfigs = await Promise.all(documents('cloud').map((config) => resolveCloudConfig(own, config)));
+  const runtimeConfigs = await Promise.all(documents('runtime').map((config) => resolveRuntimeConfig(own, config)));
+  const state = await loadState(caller, deps, { ...load, manifest }, runtimeConfigs);
+  const input = { manifest, document: load.manifest, cloudConfigs, runtimeConfigs, state, request: load.request, newUuid: load.newUuid };
   return { ...input, calculatedResources: await load.calculateResources(neededResources(input)) };
 }
 
@@ -91,7 +98,7 @@ function toRecorded(taskId: number | undefined, { instance, vms, addresses, disk
   const spareVms = vms.flatMap((candidate) => (candidate.state === 'created' && !candidate.active ? (toVm(candidate, taskId) ?? []) : []));
   return {
     id: instance.id, uuid: instance.uuid, group: instance.job, index: instance.index, az: instance.az, state: instance.state, bootstrap: instance.bootstrap,
-    ignore: instance.ignore, updateCompleted: instance.updateCompleted, spec: instance.spec, dns: instance.dns ?? undefined, cloudProperties: instance.cloudProperties,
+    ignore: instance.ignore, updateCompleted: instance.updateCompleted, spec: instance.spec, dns: instance.dns ?? undefined, cloudProperties: instance.cloudProperties, variableSetId: instance.variableSetId,
     ...(vm ? { vm } : {}),
     spareVms,
     reservations: addresses.map((row) => ({ address: row.address, network: row.networkName, static: row.static, ...(row.nicGroup === null ? {} : { nicGroup: row.nicGroup }), ...(row.vmId === null ? {} : { vmId: row.vmId }) })),

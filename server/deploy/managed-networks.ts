@@ -12,6 +12,7 @@ import { isTaskCancelled, type TaskContext } from '../tasks/context';
 import { isInterruption } from '../tasks/interruption';
 import { namesIn } from './load';
 import type { DeployDeps } from './ports';
+import type { DeploymentVariables } from './variables';
 
 /**
  * Networks that the director makes through CPIs before it plans addresses in them, and deletes when nobody has used them for long.
@@ -36,8 +37,14 @@ export async function withNetworkLock<T>(ctx: TaskContext, name: string, work: (
   }
 }
 
+/** A deployment that uses networks; its variables are those of their cloud properties. */
+export interface NetworkUser {
+  deploymentId: number;
+  variables: Pick<DeploymentVariables, 'own'>;
+}
+
 /** The same input, with every managed network that the manifest uses made and recorded as used. */
-export async function prepareManagedNetworks(ctx: TaskContext, deps: DeployDeps, input: PlanInput, deploymentId: number): Promise<PlanInput> {
+export async function prepareManagedNetworks(ctx: TaskContext, deps: DeployDeps, input: PlanInput, { deploymentId, variables }: NetworkUser): Promise<PlanInput> {
   const { networks: calls } = deps;
   if (!calls || !input.state.managedSubnets) return input;
   const { state } = input;
@@ -47,7 +54,7 @@ export async function prepareManagedNetworks(ctx: TaskContext, deps: DeployDeps,
     await withNetworkLock(ctx, network.name, async () => {
       const networkId = await ctx.write((tx) => useNetwork(tx, network.name, deploymentId));
       const found = await findNetwork(deps.db, network.name);
-      if (found?.state !== 'created') await stage.run(network.name, () => makeNetwork(ctx, { db: deps.db, calls }, { network, networkId, cloudConfig }));
+      if (found?.state !== 'created') await stage.run(network.name, () => makeNetwork(ctx, { db: deps.db, calls }, { network, networkId, cloudConfig, variables }));
       else checkSubnets(network, found);
     });
   }
@@ -79,17 +86,18 @@ interface Making {
   network: ManualNetwork;
   networkId: number;
   cloudConfig: CloudConfig;
+  variables: NetworkUser['variables'];
 }
 
 /** Makes what is missing of a network. When the CPI fails, everything that was made of it is deleted again. */
-async function makeNetwork(ctx: TaskContext, parts: Parts, { network, networkId, cloudConfig }: Making): Promise<void> {
+async function makeNetwork(ctx: TaskContext, parts: Parts, { network, networkId, cloudConfig, variables }: Making): Promise<void> {
   try {
     const subnets = (await findNetwork(parts.db, network.name))?.subnets ?? [];
     for (const unsettled of subnets.filter(({ state }) => state !== 'created')) await deleteSubnet(ctx, parts, { network: network.name, subnet: unsettled });
     for (const subnet of network.subnets) {
       if (subnets.some(({ name, state }) => name === subnet.name && state === 'created')) continue;
       await ctx.checkpoint();
-      await makeSubnet(ctx, parts, { networkId, subnet, cloudConfig });
+      await makeSubnet(ctx, parts, { networkId, subnet, cloudConfig, variables });
     }
     await ctx.write((tx) => updateNetworkState(tx, networkId, 'created'));
   } catch (error) {
@@ -100,13 +108,14 @@ async function makeNetwork(ctx: TaskContext, parts: Parts, { network, networkId,
   }
 }
 
-async function makeSubnet(ctx: TaskContext, { calls }: Parts, { networkId, subnet, cloudConfig }: { networkId: number; subnet: Subnet; cloudConfig: CloudConfig }): Promise<void> {
+async function makeSubnet(ctx: TaskContext, { calls }: Parts, { networkId, subnet, cloudConfig, variables }: Omit<Making, 'network'> & { subnet: Subnet }): Promise<void> {
   const [firstAz] = subnet.azs ?? [];
   const cpi = cpiOf(cloudConfig, firstAz);
+  const definition = await variables.own.resolve(definitionOf(subnet, cloudConfig));
   const id = await ctx.write((tx) => createSubnetIntent(tx, networkId, { name: subnet.name ?? '', cpi }));
   let made: Awaited<ReturnType<NetworkCalls['createNetwork']>>;
   try {
-    made = await calls.createNetwork(ctx, { cpi, definition: definitionOf(subnet, cloudConfig) });
+    made = await calls.createNetwork(ctx, { cpi, definition });
   } catch (error) {
     // The CPI says that there is nothing.
     if (!isInterruption(error)) await ctx.uncancellable().write((tx) => deleteSubnetRecord(tx, id));

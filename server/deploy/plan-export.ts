@@ -10,6 +10,7 @@ import type { TaskContext } from '../tasks/context';
 import { loadPlanInput } from './load';
 import type { DeployDeps } from './ports';
 import type { DeploymentRow } from './store';
+import type { DeploymentVariables } from './variables';
 import { calculateResources } from './vm-resources';
 
 export interface ExportOrder {
@@ -25,12 +26,12 @@ export interface ExportOrder {
  * exported jobs in place of its own. Only its packages and compilation VMs are of use; nothing of it is bound and no agent is asked.
  * Throws as a deploy of that manifest does, and 140029 for a job that the release does not have.
  */
-export async function planExport(ctx: TaskContext, deps: DeployDeps, order: ExportOrder): Promise<{ plan: Plan; parts: ExportedParts }> {
+export async function planExport(ctx: TaskContext, deps: DeployDeps, order: ExportOrder & { variables: DeploymentVariables }): Promise<{ plan: Plan; parts: ExportedParts }> {
   const { deployment, release: wanted, stemcell, jobs } = order;
   const used = await listUsedConfigs(deps.db, [deployment.name]);
   const ids = (type: string) => used.filter((config) => config.type === type).map((config) => config.configId);
   const input = await loadPlanInput(ctx, deps, {
-    deployment, manifest: deployment.manifest, configIds: { cloud: ids('cloud'), runtime: ids('runtime') }, request: {}, newUuid: randomUUID, asksAgents: false,
+    deployment, manifest: deployment.manifest, configIds: { cloud: ids('cloud'), runtime: ids('runtime') }, request: {}, variables: order.variables, newUuid: randomUUID, asksAgents: false,
     calculateResources: (resources) => calculateResources(ctx, deps, resources),
   });
   const plan = buildPlan(input);

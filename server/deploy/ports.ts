@@ -7,6 +7,7 @@ import type { VmCalls } from '../cpi/vm-calls';
 import type { DirectorFacts } from '../plan/recorded';
 import type { TaskContext } from '../tasks/context';
 import type { RenderedJob, RenderJob } from '../templates/render-job';
+import type { VariableBackend } from '../variables/backend';
 
 /** What a deploy needs from the outside world; made in director.ts. */
 export interface DeployDeps {
@@ -20,6 +21,7 @@ export interface DeployDeps {
   networks?: NetworkCalls | undefined;
   renderer: { render(job: RenderJob, scope: string, signal?: AbortSignal): Promise<RenderedJob> };
   nats: NatsPort;
+  variables: VariableBackend;
   settings: DeploySettings;
 }
 

@@ -1,25 +1,38 @@
 import { randomUUID } from 'node:crypto';
 import type { AgentCaller } from '../agents/agent';
-import { notSupported } from '../core/errors';
+import { DirectorError, isDirectorError, notSupported } from '../core/errors';
 import { buildPlan } from '../plan/build-plan';
 import { withCompiled, withRendered } from '../plan/changes';
 import { outcomeOf, type Outcome } from '../plan/outcome';
 import type { CompiledBuild, CompleteInstancePlan, Plan, RequirementKey } from '../plan/types';
 import type { CalculatedResources, ResourcesOfCpi } from '../plan/vm-resources';
+import { SecretTexts } from '../tasks/secret-texts';
+import { compareValues } from './compare-values';
 import { loadPlanInput, type LoadDeps, type LoadRequest } from './load';
 import { JobSourceCache, renderPlan, type RenderCaller, type RenderDeps } from './render-plan';
+import { previewVariables } from './preview-variables';
 import { listUnfinishedVms } from './store';
+import type { DeploymentVariables, VariableDeps } from './variables';
 
 /** What a deploy would do, found out in the way in which a deploy does it: nothing is recorded, and no lock is needed. */
 
 export type PlanOrder = Omit<LoadRequest, 'newUuid' | 'calculateResources'>;
+
+/** A plan with the values that it stands for. */
+export interface PlanToComplete {
+  plan: Plan;
+  variables: DeploymentVariables;
+}
 
 /** Patience with each agent, ms: somebody waits for the preview. */
 const agentTimeoutMs = 2_000;
 
 /** The plan of a deploy from what is recorded now and what its agents say; see `buildPlan` for errors. */
 export async function planDeploy(caller: AgentCaller, deps: LoadDeps, order: PlanOrder): Promise<Plan> {
-  return buildPlan(await loadPlanInput(caller, deps, { ...order, newUuid: randomUUID, calculateResources: askNobody }));
+  const input = await loadPlanInput(caller, deps, { ...order, newUuid: randomUUID, calculateResources: askNobody });
+  const plan = buildPlan(input);
+  const differences = await compareValues(plan, order.variables);
+  return differences ? buildPlan({ ...input, differences }) : plan;
 }
 
 /** CPIs are called by tasks only: their output belongs to one. */
@@ -29,8 +42,8 @@ async function askNobody(wanted: readonly ResourcesOfCpi[]): Promise<CalculatedR
 }
 
 /** Adds what rendering and compiling would change. Packages that are still to be compiled count as different from what instances have, as they will be. */
-export async function completePreview(caller: RenderCaller, deps: RenderDeps, plan: Plan): Promise<Plan<CompleteInstancePlan>> {
-  const rendered = await renderPlan(caller, deps, plan, new JobSourceCache(deps));
+export async function completePreview(caller: RenderCaller, deps: RenderDeps, { plan, variables }: PlanToComplete): Promise<Plan<CompleteInstancePlan>> {
+  const rendered = await renderPlan(caller, deps, plan, { sources: new JobSourceCache(deps), variables });
   return withCompiled(withRendered(plan, new Map([...rendered].map(([uuid, one]) => [uuid, one.hashes]))), buildsToCome(plan));
 }
 
@@ -42,11 +55,22 @@ function buildsToCome(plan: Plan): Map<RequirementKey, CompiledBuild> {
  * The plan of a deploy that nobody carries out yet. Agents have little time to answer; those that do not are noted in the plan
  * (or lead to a recreation, with `fix`), and told of in its warnings.
  */
-export async function previewDeploy(caller: AgentCaller & RenderCaller, deps: LoadDeps & RenderDeps, order: PlanOrder): Promise<Plan<CompleteInstancePlan>> {
-  const plan = await planDeploy(caller, deps, { ...order, agentTimeoutMs, silence: 'note' });
+export async function previewDeploy(caller: AgentCaller & RenderCaller, deps: LoadDeps & RenderDeps & VariableDeps, order: Omit<PlanOrder, 'variables'>): Promise<Plan<CompleteInstancePlan>> {
+  const secrets = new SecretTexts();
+  const variables = await previewVariables(deps, order, secrets);
+  const preview = await withoutSecrets(secrets, async () => completePreview(caller, deps, { variables, plan: await planDeploy(caller, deps, { ...order, variables, agentTimeoutMs, silence: 'note' }) }));
   const unfinished = await listUnfinishedVms(deps.db, order.deployment.id, { taskId: 0, epoch: 0 });
-  const preview = await completePreview(caller, deps, plan);
   return { ...preview, warnings: [...preview.warnings, ...silenceWarnings(preview), ...unfinishedWarnings(unfinished.length)] };
+}
+
+/** Errors of the work do not show what it has read. */
+async function withoutSecrets<T>(secrets: SecretTexts, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (isDirectorError(error)) throw new DirectorError(error.code, secrets.clean(error.message), { status: error.status });
+    throw error;
+  }
 }
 
 function silenceWarnings(plan: Plan): string[] {

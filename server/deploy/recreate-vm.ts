@@ -15,6 +15,7 @@ import { orphanVm } from './orphan-vm';
 import type { DeployDeps } from './ports';
 import { addressesOf, readRecordedSpec, type RecordedSpec } from './recorded-spec';
 import { findRecordedInstance, reserveAddresses, updateInstance, updateVm, type DeploymentRow, type RecordedInstance, type VmRow } from './store';
+import { recordedVariables } from './variables';
 import { abandonAndSweep, becomesReady, createVm, deleteVm, introduceVm, type CreatedVm, type VmOrder } from './vm-steps';
 
 /** Everything that a recreation works on. */
@@ -39,7 +40,7 @@ interface Recreation {
  * The instance stays unfinished until the end, so a deploy converges what a failed recreation leaves.
  */
 export async function recreateVm(ctx: TaskContext, deps: DeployDeps, request: { deployment: DeploymentRow; instanceId: number }): Promise<void> {
-  const recreation = await prepare(deps, request);
+  const recreation = await prepare(ctx, deps, request);
   const { instance } = recreation.recorded;
   const wasComplete = await completeBefore(ctx, instance);
   const operation = {
@@ -58,7 +59,7 @@ export async function recreateVm(ctx: TaskContext, deps: DeployDeps, request: { 
   });
 }
 
-async function prepare(deps: DeployDeps, { deployment, instanceId }: { deployment: DeploymentRow; instanceId: number }): Promise<Recreation> {
+async function prepare(ctx: TaskContext, deps: DeployDeps, { deployment, instanceId }: { deployment: DeploymentRow; instanceId: number }): Promise<Recreation> {
   const recorded = await findRecordedInstance(deps.db, instanceId);
   if (!recorded) throw new DirectorError(code.instanceNotFound, `The instance of deployment '${deployment.name}' is not recorded any more`);
   const { uuid, job: group, index, az, cloudProperties } = recorded.instance;
@@ -69,7 +70,7 @@ async function prepare(deps: DeployDeps, { deployment, instanceId }: { deploymen
   return {
     recorded, spec,
     order: {
-      instanceId, label, deployment: deployment.name, group, az, cpi: spec.stemcell.cpi, stemcell, cloudProperties: cloudProperties ?? {}, networks: withoutLearned(spec.networks), env: spec.env, diskCids: recorded.disks.filter((disk) => disk.active).map((disk) => disk.cid), tags: deployment.tags,
+      instanceId, label, deployment: deployment.name, group, az, cpi: spec.stemcell.cpi, stemcell, cloudProperties: cloudProperties ?? {}, networks: withoutLearned(spec.networks), env: spec.env, diskCids: recorded.disks.filter((disk) => disk.active).map((disk) => disk.cid), tags: deployment.tags, variables: await recordedVariables(ctx, deps, deployment, recorded.instance.variableSetId),
       metadata: { id: uuid, job: group, instance_group: group, index: String(index), name: instanceName({ group, uuid }) },
     },
   };
@@ -112,7 +113,7 @@ async function replaceVm(ctx: TaskContext, deps: DeployDeps, { recorded, order }
   const adopted = made && (await adopt(ctx, deps, { vm: made, order }));
   const vm = adopted ?? (await createVm(ctx, deps, order));
   const { uuid, index, job: group } = recorded.instance;
-  const disksOf = { vm: { ...vm, apiVersion: order.stemcell.apiVersion }, owner: { instanceId: order.instanceId, deployment: order.deployment, group, uuid, index, tags: order.tags } };
+  const disksOf = { vm: { ...vm, apiVersion: order.stemcell.apiVersion }, owner: { instanceId: order.instanceId, deployment: order.deployment, group, uuid, index, tags: order.tags, variables: order.variables } };
   await attachInstanceDisks(ctx, deps, disksOf);
   return vm;
 }

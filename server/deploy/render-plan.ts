@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { parseYaml } from '../core/yaml';
 import { mapPool } from '../core/concurrency';
 import { sha256Hex } from '../core/digest';
@@ -10,7 +11,9 @@ import { jobSources, readJobArchive } from '../templates/job-archive';
 import { encodeJob, jobKey, type DnsIds, type RenderedJob, type RenderJob } from '../templates/render-job';
 import { linkIds, ownLinkGroupIds } from './dns-ids';
 import type { DeployDeps } from './ports';
+import { resolveJobs, valuesKey } from './resolve-jobs';
 import { listRenderInputs, type RenderInput } from './store';
+import type { DeploymentVariables } from './variables';
 
 /** What an instance's templates come to. */
 export interface RenderedInstance {
@@ -61,15 +64,21 @@ export interface RenderCaller {
 
 export type RenderDeps = Pick<DeployDeps, 'db' | 'blobstore' | 'renderer'>;
 
+/** What rendering draws on. */
+export interface RenderMeans {
+  sources: JobSourceCache;
+  variables: DeploymentVariables;
+}
+
 /**
  * Renders all instances of the plan. Every group is attempted, of a failing group only the first failing instance is reported,
  * of an instance all failing jobs: cloudfoundry/bosh src/bosh-director/lib/bosh/director/jobs/update_deployment.rb.
  * Nothing is rendered from inputs that are those of the instance's last templates.
  */
-export async function renderPlan(caller: RenderCaller, deps: RenderDeps, plan: Plan, sources: JobSourceCache): Promise<Map<string, RenderedInstance>> {
+export async function renderPlan(caller: RenderCaller, deps: RenderDeps, plan: Plan, { sources, variables }: RenderMeans): Promise<Map<string, RenderedInstance>> {
   const rendered = new Map<string, RenderedInstance>();
   const known = await listRenderInputs(deps.db, plan.groups.flatMap((group) => group.instances.flatMap((instance) => instance.existing?.id ?? [])));
-  const context = await renderContext(deps, plan, sources);
+  const context = await renderContext(deps, plan, { sources, variables });
   const failures: string[] = [];
   for (const group of plan.groups) {
     if (group.dormant) continue;
@@ -79,7 +88,7 @@ export async function renderPlan(caller: RenderCaller, deps: RenderDeps, plan: P
       await caller.checkpoint();
       const input = await renderInput(instance, plan, context);
       const last = instance.existing && known.get(instance.existing.id);
-      const render = () => renderJobs(caller, deps, input.jobs);
+      const render = () => renderJobs(caller, deps, { jobs: input.jobs, variables });
       if (last?.inputKey === input.key && last.templateHashes !== null) {
         rendered.set(instance.uuid, { inputKey: input.key, reused: true, hashes: { configurationHash: last.contentSha1, templateHashes: last.templateHashes }, jobs: async () => contentsOf(await render()) });
         return;
@@ -95,9 +104,9 @@ export async function renderPlan(caller: RenderCaller, deps: RenderDeps, plan: P
 }
 
 /** Renders one instance of the plan anew, because it has got addresses that were not known before. Throws what `renderPlan` throws. */
-export async function renderAgain(caller: RenderCaller, deps: RenderDeps, { plan, sources }: { plan: Plan; sources: JobSourceCache }, instance: InstancePlan): Promise<RenderedInstance> {
-  const input = await renderInput(instance, plan, await renderContext(deps, plan, sources));
-  const outcome = await renderJobs(caller, deps, input.jobs);
+export async function renderAgain(caller: RenderCaller, deps: RenderDeps, { plan, ...means }: RenderMeans & { plan: Plan }, instance: InstancePlan): Promise<RenderedInstance> {
+  const input = await renderInput(instance, plan, await renderContext(deps, plan, means));
+  const outcome = await renderJobs(caller, deps, { jobs: input.jobs, variables: means.variables });
   if (!outcome.ok) throw deploymentRenderError([groupErrorText(instance.group, outcome.errors)]);
   return { inputKey: input.key, reused: false, hashes: hashesOf(outcome.jobs), jobs: async () => outcome.jobs };
 }
@@ -113,15 +122,14 @@ function hashesOf(jobs: readonly RenderedJob[]): RenderedHashes {
   return jobs.length === 0 ? { templateHashes: {} } : { configurationHash: configurationHash(jobs), templateHashes: templateHashes(jobs) };
 }
 
-interface RenderContext {
-  sources: JobSourceCache;
+interface RenderContext extends RenderMeans {
   dnsOf: (job: BoundJob) => DnsIds;
   /** Id in DNS of a group of links that the deployment provides. */
   linkGroupId: (linkGroup: string) => string;
 }
 
-async function renderContext(deps: RenderDeps, plan: Plan, sources: JobSourceCache): Promise<RenderContext> {
-  return { sources, dnsOf: await linkIds(deps.db, plan), linkGroupId: await ownLinkGroupIds(deps.db, plan) };
+async function renderContext(deps: RenderDeps, plan: Plan, means: RenderMeans): Promise<RenderContext> {
+  return { ...means, dnsOf: await linkIds(deps.db, plan), linkGroupId: await ownLinkGroupIds(deps.db, plan) };
 }
 
 /** A job to render, and the links that it provides. */
@@ -130,6 +138,7 @@ interface JobInput {
   provided: readonly ProvidedLink[];
 }
 
+/** The key is made of the versions of variables, not of their values: it is recorded, and secrets could be guessed by a digest of them. */
 async function renderInput(instance: InstancePlan, plan: Plan, context: RenderContext): Promise<{ key: string; jobs: JobInput[] }> {
   const jobs = await Promise.all(
     instance.jobs.map(async (job): Promise<JobInput> => ({
@@ -137,15 +146,19 @@ async function renderInput(instance: InstancePlan, plan: Plan, context: RenderCo
       provided: plan.links.providers.filter((one) => one.group === instance.group && one.job === job.name).map(({ name, type }) => ({ name, type, group: context.linkGroupId(linkGroupName({ name, type })) })),
     })),
   );
-  return { key: sha256Hex(jobs.map(({ job, provided }) => `${jobKey(job, encodeJob(job))}${JSON.stringify(provided)}`).join('\n')), jobs };
+  // Of names that cannot be had there is no key that could be known.
+  const values = (await valuesKey(jobs.map(({ job }) => job), context.variables)) ?? randomUUID();
+  return { key: sha256Hex([...jobs.map(({ job, provided }) => `${jobKey(job, encodeJob(job))}${JSON.stringify(provided)}`), values].join('\n')), jobs };
 }
 
-async function renderJobs(caller: RenderCaller, deps: RenderDeps, jobs: readonly JobInput[]): Promise<Outcome> {
+async function renderJobs(caller: RenderCaller, deps: RenderDeps, { jobs, variables }: { jobs: readonly JobInput[]; variables: DeploymentVariables }): Promise<Outcome> {
+  const resolved = await resolveJobs(jobs.map(({ job }) => job), variables);
+  if (!resolved.ok) return resolved;
   const rendered: RenderedJob[] = [];
   const errors: string[] = [];
-  for (const { job, provided } of jobs) {
+  for (const [i, job] of resolved.jobs.entries()) {
     try {
-      rendered.push(withLinksFile(await deps.renderer.render(job, caller.scope, caller.signal), provided));
+      rendered.push(withLinksFile(await deps.renderer.render(job, caller.scope, caller.signal), jobs[i]?.provided ?? []));
     } catch (error) {
       if (!(error instanceof RenderError)) throw error;
       errors.push(error.message);

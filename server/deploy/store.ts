@@ -81,6 +81,7 @@ export interface NewInstance {
   bootstrap: boolean;
   dns?: DnsIdentity;
   compilation?: boolean;
+  variableSetId?: number | undefined;
   spec?: Record<string, unknown>;
 }
 
@@ -281,6 +282,24 @@ export async function updateSpecs(tx: Tx, specs: readonly { instanceId: number; 
 /** Forgets archives whose blobs are gone. */
 export async function deleteArchives(tx: Tx, ids: readonly number[]): Promise<void> {
   if (ids.length > 0) await tx.delete(t.renderedTemplatesArchives).where(inArray(t.renderedTemplatesArchives.id, [...ids]));
+}
+
+/**
+ * After a deploy that succeeded: whatever is recorded of instances that are up to date has the values of this set. Stopped instances keep
+ * VMs that may be of another one, and ignored ones were not looked at.
+ */
+export async function moveToVariableSet(tx: Tx, deploymentId: number, setId: number): Promise<void> {
+  const upToDate = and(eq(t.instances.deploymentId, deploymentId), eq(t.instances.updateCompleted, true), eq(t.instances.state, 'started'), eq(t.instances.ignore, false));
+  await tx.update(t.instances).set({ variableSetId: setId }).where(upToDate);
+}
+
+/** Operating systems and versions of the stemcells that the deployment uses. */
+export async function listStemcellsInUse(db: Db, deploymentId: number): Promise<{ os: string; version: string }[]> {
+  return db
+    .selectDistinct({ os: t.stemcells.operatingSystem, version: t.stemcells.version })
+    .from(t.deploymentStemcells)
+    .innerJoin(t.stemcells, eq(t.stemcells.id, t.deploymentStemcells.stemcellId))
+    .where(eq(t.deploymentStemcells.deploymentId, deploymentId));
 }
 
 /** Notes, while binding, that the deployment uses these; nothing is removed until the deploy has succeeded. */

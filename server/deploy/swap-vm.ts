@@ -8,6 +8,7 @@ import { orphanVm } from './orphan-vm';
 import type { DeployDeps } from './ports';
 import { activateVm, releaseAddresses, retireVm, updateInstance } from './store';
 import type { InstanceUpdate, InstanceVm } from './update-instance';
+import { setOf } from './variables';
 import { deleteVm } from './vm-steps';
 
 /** A VM that was made beside the one that it will replace. */
@@ -52,7 +53,7 @@ export async function swapVm(ctx: TaskContext, deps: DeployDeps, update: Instanc
     if (isSilent) await releaseAddresses(tx, instanceId, given);
     else await retireVm(tx, vm.vmId);
     await activateVm(tx, replacement.vmId);
-    await updateInstance(tx, instanceId, { cloudProperties: instance.cloudProperties, spec: { ...spec }, dns: instance.dns });
+    await updateInstance(tx, instanceId, { cloudProperties: instance.cloudProperties, spec: { ...spec }, dns: instance.dns, ...setOf(update) });
   });
   if (!isSilent) await orphanVm(ctx, deps, { id: vm.vmId, agentId: vm.agentId }, instanceLabel(instance));
   return replacement;

@@ -13,6 +13,7 @@ import { recordUnchanged } from './record-unchanged';
 import { updateVm } from './store';
 import { downloadPackages, type Replacement } from './swap-vm';
 import { convergeInstance, createInstanceVm, createReplacementVm, type InstanceUpdate, type InstanceVm } from './update-instance';
+import type { DeploymentVariables } from './variables';
 
 /** Everything that the update stage works on. */
 export interface UpdateWork {
@@ -22,6 +23,7 @@ export interface UpdateWork {
   renderAgain: InstanceUpdate['renderAgain'];
   /** uuid → row of instances. */
   instanceIds: ReadonlyMap<string, number>;
+  variables: DeploymentVariables;
 }
 
 /**
@@ -72,10 +74,10 @@ async function updateGroup(ctx: TaskContext, deps: DeployDeps, work: GroupWork, 
   }
 }
 
-function workOf(work: UpdateWork, instance: CompleteInstancePlan): Pick<InstanceUpdate, 'plan' | 'instance' | 'instanceId' | 'rendered' | 'renderAgain'> {
+function workOf(work: UpdateWork, instance: CompleteInstancePlan): Pick<InstanceUpdate, 'plan' | 'instance' | 'instanceId' | 'rendered' | 'renderAgain' | 'variables'> {
   const instanceId = instance.existing?.id ?? work.instanceIds.get(instance.uuid);
   if (instanceId === undefined) throw new Error(`instance ${instanceLabel(instance)} has no record`);
-  return { plan: work.plan, instance, instanceId, rendered: renderedOf(work, instance), renderAgain: work.renderAgain };
+  return { plan: work.plan, instance, instanceId, rendered: renderedOf(work, instance), renderAgain: work.renderAgain, variables: work.variables };
 }
 
 function renderedOf(work: UpdateWork, instance: CompleteInstancePlan): RenderedInstance {

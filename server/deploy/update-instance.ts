@@ -21,6 +21,7 @@ import type { RenderedInstance } from './render-plan';
 import { createArchive as recordArchive, deleteArchives, listArchives, releaseAddresses, updateInstance, updateRenderInput, updateVm } from './store';
 import { takeSnapshots } from './snapshots';
 import { swapVm } from './swap-vm';
+import { setOf, type DeploymentVariables } from './variables';
 import { createVm, deleteVm, introduceVm, updateAgentSettings, type VmOrder } from './vm-steps';
 
 /** What the update of one instance works on. */
@@ -32,6 +33,7 @@ export interface InstanceUpdate {
   rendered: RenderedInstance;
   /** Renders the instance's templates with addresses that were not known before. */
   renderAgain: (instance: InstancePlan) => Promise<RenderedInstance>;
+  variables: DeploymentVariables;
   /** The VM that the instance has now; undefined when it has none. */
   vm: InstanceVm | undefined;
   /** A VM that was made to take the place of `vm`. */
@@ -82,7 +84,7 @@ async function converge(ctx: TaskContext, deps: DeployDeps, asked: InstanceUpdat
   if (instance.minimal && update.vm) {
     if (hasChange(instance, 'tags')) await writeMetadata(ctx, deps, update);
     if (hasChange(instance, 'dns')) await updateInstanceDns(ctx, deps, { instance, instanceId, agentId: update.vm.agentId });
-    await ctx.write((tx) => updateInstance(tx, instanceId, { spec: recordedSpec(update, undefined), updateCompleted: true }));
+    await ctx.write((tx) => updateInstance(tx, instanceId, { spec: recordedSpec(update, undefined), updateCompleted: true, ...setOf(update) }));
     return;
   }
   let archive = await deliverTemplates(ctx, deps, update);
@@ -192,13 +194,13 @@ async function atAddresses(update: InstanceUpdate, networks: InstancePlan['netwo
 }
 
 /** Makes the VM of an instance, tells it who it is and hears its addresses. */
-export async function createInstanceVm(ctx: TaskContext, deps: DeployDeps, { plan, instance: planned, instanceId }: Pick<InstanceUpdate, 'plan' | 'instance' | 'instanceId'>): Promise<InstanceVm> {
+export async function createInstanceVm(ctx: TaskContext, deps: DeployDeps, { plan, instance: planned, instanceId, variables }: Pick<InstanceUpdate, 'plan' | 'instance' | 'instanceId' | 'variables'>): Promise<InstanceVm> {
   const instance = { ...planned, networks: withoutLearned(planned.networks) };
   const { stemcell } = instance;
-  const vm = await createVm(ctx, deps, await vmOrder(deps, { plan, instance, instanceId }));
-  await ctx.write((tx) => updateInstance(tx, instanceId, { cloudProperties: instance.cloudProperties, spec: { ...specOfNewVm(instance) }, dns: instance.dns }));
+  const vm = await createVm(ctx, deps, await vmOrder(deps, { plan, instance, instanceId, variables }));
+  await ctx.write((tx) => updateInstance(tx, instanceId, { cloudProperties: instance.cloudProperties, spec: { ...specOfNewVm(instance) }, dns: instance.dns, ...setOf({ variables }) }));
   const made: InstanceVm = { vmId: vm.vmId, cid: vm.cid, agentId: vm.agent.id, cpi: stemcell.cpi, apiVersion: stemcell.apiVersion, fresh: true };
-  if (instance.disks.length > 0) await attachInstanceDisks(ctx, deps, disksOf({ plan, instance, instanceId }, made));
+  if (instance.disks.length > 0) await attachInstanceDisks(ctx, deps, disksOf({ plan, instance, instanceId, variables }, made));
   const networks = await learnAddresses(ctx, deps, { plan, instance, instanceId, vmId: vm.vmId, agent: vm.agent });
   return networks === instance.networks ? made : { ...made, networks };
 }
@@ -207,10 +209,10 @@ export async function createInstanceVm(ctx: TaskContext, deps: DeployDeps, { pla
  * Makes the VM that will take the place of the instance's, beside it. Nothing about the instance changes; what its VM is made of is
  * recorded with the VM. One that an earlier attempt left ready is told once more what it may not have heard.
  */
-export async function createReplacementVm(ctx: TaskContext, deps: DeployDeps, { plan, instance: planned, instanceId }: Pick<InstanceUpdate, 'plan' | 'instance' | 'instanceId'>): Promise<InstanceVm> {
+export async function createReplacementVm(ctx: TaskContext, deps: DeployDeps, { plan, instance: planned, instanceId, variables }: Pick<InstanceUpdate, 'plan' | 'instance' | 'instanceId' | 'variables'>): Promise<InstanceVm> {
   const instance = { ...planned, networks: withoutLearned(planned.networks) };
   const { cloudProperties, env, swap, stemcell } = instance;
-  const order = { ...(await vmOrder(deps, { plan, instance, instanceId })), beside: { stemcell: { name: stemcell.name, version: stemcell.version }, env, cloudProperties } };
+  const order = { ...(await vmOrder(deps, { plan, instance, instanceId, variables })), beside: { stemcell: { name: stemcell.name, version: stemcell.version }, env, cloudProperties } };
   // Addresses that no VM has and that this one is not to get.
   await ctx.write((tx) => releaseAddresses(tx, instanceId, instance.reservations.release.map(({ address }) => address)));
   const ready = swap?.ready && { vmId: swap.ready.id, cid: swap.ready.cid, agent: { id: swap.ready.agentId, name: order.label } };
@@ -223,11 +225,11 @@ export async function createReplacementVm(ctx: TaskContext, deps: DeployDeps, { 
   return { ...made, networks };
 }
 
-async function vmOrder(deps: DeployDeps, { plan, instance, instanceId }: Pick<InstanceUpdate, 'plan' | 'instance' | 'instanceId'>): Promise<VmOrder> {
+async function vmOrder(deps: DeployDeps, { plan, instance, instanceId, variables }: Pick<InstanceUpdate, 'plan' | 'instance' | 'instanceId' | 'variables'>): Promise<VmOrder> {
   const { uuid, group, index, az, stemcell } = instance;
   return {
     instanceId, label: instanceLabel(instance), deployment: plan.deployment, group, az, cpi: stemcell.cpi, stemcell: { cid: stemcell.cid, apiVersion: stemcell.apiVersion },
-    cloudProperties: instance.cloudProperties, networks: instance.networks, env: instance.env, diskCids: await diskCidsOf(deps, instanceId), tags: instance.tags,
+    cloudProperties: instance.cloudProperties, networks: instance.networks, env: instance.env, diskCids: await diskCidsOf(deps, instanceId), tags: instance.tags, variables,
     metadata: { id: uuid, job: group, instance_group: group, index: String(index), name: instanceName(instance) },
   };
 }
@@ -258,7 +260,7 @@ async function finish(ctx: TaskContext, deps: DeployDeps, update: InstanceUpdate
   const { instance, instanceId } = update;
   await ctx.write(async (tx) => {
     await releaseAddresses(tx, instanceId, instance.reservations.release.map((reservation) => reservation.address));
-    await updateInstance(tx, instanceId, { state: instance.desiredState, updateCompleted: true, ...(done.spec ? { spec: { ...done.spec } } : {}) });
+    await updateInstance(tx, instanceId, { state: instance.desiredState, updateCompleted: true, ...(done.spec ? { spec: { ...done.spec }, ...setOf(update) } : {}) });
   });
   if (!done.spec || !done.archive) return;
   const current = done.archive.blobstore_id;
@@ -286,9 +288,9 @@ export function recordedSpec(update: Pick<InstanceUpdate, 'plan' | 'instance'>, 
 }
 
 /** The instance and a VM of it, as the steps about disks want them. */
-function disksOf({ plan, instance, instanceId }: Pick<InstanceUpdate, 'plan' | 'instance' | 'instanceId'>, vm: InstanceVm): { vm: DiskVm; owner: DiskOwner } {
+function disksOf({ plan, instance, instanceId, variables }: Pick<InstanceUpdate, 'plan' | 'instance' | 'instanceId' | 'variables'>, vm: InstanceVm): { vm: DiskVm; owner: DiskOwner } {
   const { group, uuid, index, tags } = instance;
-  return { vm: { vmId: vm.vmId, cid: vm.cid, apiVersion: vm.apiVersion, agent: { id: vm.agentId, name: instanceLabel(instance) } }, owner: { instanceId, deployment: plan.deployment, group, uuid, index, tags } };
+  return { vm: { vmId: vm.vmId, cid: vm.cid, apiVersion: vm.apiVersion, agent: { id: vm.agentId, name: instanceLabel(instance) } }, owner: { instanceId, deployment: plan.deployment, group, uuid, index, tags, variables } };
 }
 
 function agentOf(update: InstanceUpdate, vm: InstanceVm): AgentTarget {

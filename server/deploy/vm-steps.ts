@@ -10,6 +10,7 @@ import { isTaskCancelled, isTaskLost, type TaskContext } from '../tasks/context'
 import { isInterruption } from '../tasks/interruption';
 import { callerWithoutTask, type AgentState, type AgentTarget } from '../agents/agent';
 import type { DeployDeps } from './ports';
+import type { DeploymentVariables } from './variables';
 import { abandonVm, completeVm, createVmIntent, deleteVmRecord, listAbandonedVms, listUnfinishedVms, markVmDeleting, updateVm, type AbandonedVm, type InstanceRow, type VmRow } from './store';
 
 /**
@@ -40,6 +41,8 @@ export interface VmOrder {
   metadata: Record<string, string>;
   /** The VM is made beside the instance's VM and takes its place later; what it is made of is recorded. */
   beside?: NonNullable<VmRow['madeOf']>;
+  /** Of the placeholders in cloud properties, networks and env; their values go to the CPI and nowhere else. */
+  variables: Pick<DeploymentVariables, 'own'>;
 }
 
 export interface CreatedVm {
@@ -74,6 +77,7 @@ export async function introduceVm(ctx: TaskContext, deps: DeployDeps, order: VmO
 }
 
 async function callCreateVm(ctx: TaskContext, deps: DeployDeps, order: VmOrder): Promise<CreatedVm> {
+  const { cloudProperties, networks, env: ownEnv } = await order.variables.own.resolve({ cloudProperties: order.cloudProperties, networks: order.networks, env: order.env });
   for (let attempt = 1; ; attempt++) {
     const leftBefore = await listAbandonedVms(deps.db);
     const agentId = randomUUID();
@@ -84,9 +88,9 @@ async function callCreateVm(ctx: TaskContext, deps: DeployDeps, order: VmOrder):
     let cid: string | undefined;
     try {
       // After the record: a move of the bus that begins in between sees the VM.
-      const env = await vmEnv(deps, order, agentId);
+      const env = await vmEnv(deps, { ...order, env: ownEnv }, agentId);
       const made = await deps.cpi(order.cpi).createVm(ctx, {
-        agentId, stemcellCid: order.stemcell.cid, stemcellApiVersion: order.stemcell.apiVersion, cloudProperties: order.cloudProperties, networks: order.networks, diskCids: order.diskCids ?? [], env,
+        agentId, stemcellCid: order.stemcell.cid, stemcellApiVersion: order.stemcell.apiVersion, cloudProperties, networks, diskCids: order.diskCids ?? [], env,
       });
       cid = made;
       await ctx.write(async (tx) => {

@@ -1,5 +1,6 @@
 import type { Hash } from '../core/yaml';
 import type { VmResources } from '../cpi/cpi';
+import type { VariableDefinition } from '../variables/definitions';
 import type { Addon } from './addons';
 
 /** What a deployment manifest says, typed. Made by `parse-manifest.ts`. */
@@ -129,6 +130,7 @@ export interface Manifest {
   properties: Hash;
   tags: Record<string, string>;
   addons: readonly Addon[];
+  variables: readonly VariableDefinition[];
   features: Features;
   /** Deprecations, for the operator. */
   warnings: readonly string[];

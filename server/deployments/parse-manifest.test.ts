@@ -45,6 +45,7 @@ describe('a manifest', () => {
   });
 
   const cases: [title: string, change: [string, string], code: number, message: string | RegExp][] = [
+    ['with variables that are no list', ['tags:', 'variables: {a: password}\ntags:'], 560000, "Key 'variables' expects an array, but received 'Hash'"],
     ['without a name', ['name: dep\n', ''], 40001, /^Required property 'name' was not specified in object/],
     ['without releases', ['releases: [{name: rel, version: latest}]', ''], 40001, /'releases'/],
     ['with release and releases', ['releases:', 'release: {name: a, version: 1}\nreleases:'], 190001, /both 'release' and 'releases'/],
@@ -59,9 +60,6 @@ describe('a manifest', () => {
     ['with jobs', ['tags:', 'jobs: []\ntags:'], 140023, /please use instance groups instead/],
     ['with resource pools', ['tags:', 'resource_pools: []\ntags:'], 140028, /resource_pools/],
     ['with disk pools', ['tags:', 'disk_pools: []\ntags:'], 140027, /disk_pools/],
-    ['with variables', ['tags:', 'variables: [{name: a, type: password}]\ntags:'], 100, "'variables' in a manifest is not supported by this version of Directorate"],
-    ['with a placeholder', ['port: 80', 'port: ((port))'], 100, /The variable \(\(port\)\) \(in manifest\.instance_groups\[web\]\.jobs\[server\]\.properties\.port\)/],
-    ['with a placeholder in a text', ['port: 80', 'port: "http://((/abs/host.name))/"'], 100, /\(\(\/abs\/host\.name\)\)/],
     ['with an addon without a name', ['tags:', 'addons: [{jobs: []}]\ntags:'], 40001, /'name'/],
     ['with an addon of another release', ['tags:', 'addons: [{name: a, jobs: [{name: x, release: other}]}]\ntags:'], 530002, "Manifest specifies job 'x' which is defined in 'other', but 'other' is not listed in the deployment releases section."],
     ['with an addon for deployments', ['tags:', 'addons: [{name: a, include: {deployments: [d]}}]\ntags:'], 530006, 'Deployment filter is not allowed for deployment level addons.'],

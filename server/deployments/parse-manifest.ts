@@ -1,8 +1,8 @@
-import { refusePlaceholders } from '../configs/parse';
-import { code, DirectorError, notSupported } from '../core/errors';
+import { code, DirectorError } from '../core/errors';
 import { optionalField, requiredField, rubyInspect } from '../core/fields';
 import { canonicalName } from '../core/names';
 import type { Hash } from '../core/yaml';
+import { parseVariables } from '../variables/definitions';
 import { parseAddons } from './addons';
 import type { Manifest, ManifestGroup, ManifestRelease, ManifestStemcell } from './manifest';
 import { parseFeatures } from './manifest-features';
@@ -27,9 +27,8 @@ export function parseManifest(document: Hash, overrides: UpdateOverrides): Manif
   const properties = optionalField(document, 'properties', 'Hash') ?? {};
   const releases = parseReleases(document);
   const update = parseUpdateConfig(requiredField(document, 'update', 'Hash'), overrides);
-  if ((optionalField(document, 'variables', 'Array') ?? []).length > 0) throw notSupported("'variables' in a manifest");
+  const variables = parseVariables(document);
   const features = parseFeatures(document);
-  refusePlaceholders(document, 'manifest');
   const groups = (optionalField(document, 'instance_groups', 'Array') ?? []).map((group) => parseGroup(group, { update, overrides, features }));
   refuseTakenNames(groups);
   const addons = parseAddons(document, 'deployment', releases.map((release) => release.name));
@@ -38,7 +37,7 @@ export function parseManifest(document: Hash, overrides: UpdateOverrides): Manif
     ...('properties' in document ? ["Global 'properties' are deprecated. Please define 'properties' at the job level."] : []),
     ...(addons.some((addon) => addon.ownProperties) ? [addonProperties] : []),
   ];
-  return { name, releases, stemcells, update, groups, properties, tags: parseTags(document), addons, features, warnings };
+  return { name, releases, stemcells, update, groups, properties, tags: parseTags(document), addons, variables, features, warnings };
 }
 
 /** Deprecation, for addons of either level. */

@@ -1,4 +1,4 @@
-import { X509Certificate } from 'node:crypto';
+import { randomBytes, X509Certificate } from 'node:crypto';
 import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -62,6 +62,7 @@ export async function prepareInstallation(options: InstallationOptions): Promise
   const postgresPassword = await secretOf(layout, 'postgres-password', newPassword);
   const clientSecret = await secretOf(layout, 'admin-password', newPassword);
   await secretOf(layout, 'admin-password-hash', () => hashPassword(clientSecret));
+  await secretOf(layout, 'variables-key', () => randomBytes(32).toString('hex'));
   await replaceFile(join(layout.secrets, 'database-url'), postgresUrl({ port: postgresPortOf(layout), password: postgresPassword }) + '\n', 0o600);
   const { ca, nats } = await certificatesOf(layout);
   const cpi = await writeCpi(options);
@@ -119,6 +120,7 @@ function configFile({ layout, config, natsUrls }: InstallationOptions): string {
     blobstore: { provider: 'local', path: layout.blobstore },
     cpi: { name: 'local', path: join(layout.cloud, 'cpi') },
     auth: { users: [{ name: adminName, password_hash: { file: 'secrets/admin-password-hash' }, scopes: ['bosh.admin'] }] },
+    variables: { encryption_keys: [{ file: 'secrets/variables-key' }] },
     tmp_dir: layout.tmp,
     ...config,
   };

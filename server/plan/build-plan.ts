@@ -10,12 +10,13 @@ import { decideChanges, desiredState, requestedState } from './changes';
 import { diskChanges } from './disks';
 import { resolve } from './instance-groups';
 import { findHotSwaps } from './hot-swap';
-import { linksOfJob, nameWarnings, resolveLinks, type LinkGroup, type PlannedLinks } from './links';
+import { linksOfJob, nameWarnings, resolveLinks, type LinkFacts, type LinkGroup, type PlannedLinks } from './links';
 import { network } from './networks';
 import { inUpdateOrder } from './order';
 import { place } from './placement';
 import { addressableNetwork } from './specs';
 import { stemcellIn } from './stemcells';
+import { planVariables } from './variables';
 import { calculated } from './vm-resources';
 import type { NetworkedGroup, NetworkedInstance, Networked, Resolved, ResolvedGroup } from './phases';
 import type { DeployRequest, GroupPlan, InstancePlan, ObsoletePlan, Plan, PlanInput, RecordedInstance, RequestedState } from './types';
@@ -38,10 +39,12 @@ function plan({ placed, groups }: Networked): Plan {
   const { resolved, removed } = placed;
   const { state, request } = resolved.input;
   const naming = namingOf(resolved);
-  const links = resolveLinks(resolved.links, { naming, groups: groups.map(linkGroup), recorded: state.linkProviders });
+  const facts: LinkFacts = { naming, groups: groups.map(linkGroup), recorded: state.linkProviders };
+  const links = resolveLinks(resolved.links, facts);
   const { useShortDnsAddresses, useLinkDnsNames } = resolved.manifest.features;
   return {
     links,
+    variables: planVariables(resolved.variables, { director: state.director.name, providers: links.providers, facts, converge: resolved.manifest.features.convergeVariables }),
     dns: { names: dnsNamesOf(resolved), short: useShortDnsAddresses || useLinkDnsNames, aliases: plannedAliases(links.providers) },
     deployment: state.deployment.name,
     firstDeploy: state.deployment.manifest === null,
@@ -93,18 +96,20 @@ function planInstance({ group, dormant }: NetworkedGroup, instance: NetworkedIns
   const { request, state } = resolved.input;
   const { uuid, index, az, bootstrap, existing, networks, reservations } = instance;
   const requested = requestOf(group, existing, request);
+  const differences = resolved.input.differences?.get(uuid) ?? {};
+  const disks = group.disks.map((disk) => (differences.disks?.has(disk.name) ? { ...disk, differing: differences.disks.get(disk.name) } : disk));
   const stemcell = stemcellIn(group.stemcell, cpiOfAz(az, { azs: resolved.cloudConfig.azs, cpis: state.cpis }), state.cpis);
   refuseDisksElsewhere(existing, stemcell.cpi, state.cpis);
   const undecided = {
     uuid, id: existing?.id ?? state.newInstanceIds.get(uuid), group: group.name, index, az, bootstrap, isNew: existing === undefined, existing, desiredState: desiredState(existing, requested),
     networks, dns: dnsIdentity({ group: group.name, az }, resolved.links.providers), ...addressesOf(group.name, instance, resolved.naming), reservations, cloudProperties: cloudPropertiesOf(group, { az, cpi: stemcell.cpi }, resolved), env: group.env, stemcell, cpiRenamed: isRenamed(existing?.vm?.cpi, stemcell.cpi, state.cpis),
     vmType: group.vmType, vmResources: group.vmResources, jobs: group.jobs, packages: group.packages, update: group.update, lifecycle: group.lifecycle, dormant,
-    tags: { ...resolved.tags, ...group.tags }, disks: group.disks, diskChanges: diskChanges(existing?.persistentDisks ?? [], group.disks, request.recreatePersistentDisks ?? false), skipDrain: skipsDrain(group.name, request),
+    tags: { ...resolved.tags, ...group.tags }, disks, diskChanges: diskChanges(existing?.persistentDisks ?? [], disks, request.recreatePersistentDisks ?? false), skipDrain: skipsDrain(group.name, request),
     surplusVms: existing?.ignore ? [] : (existing?.spareVms ?? []).filter((vm) => vm.id !== instance.swap?.ready?.id),
   };
   const decided = decideChanges(undecided, {
     state, requested, recreate: request.recreate ?? false, recreatePersistentDisks: request.recreatePersistentDisks ?? false, recreateVmsCreatedBefore: request.recreateVmsCreatedBefore,
-    networkChanges: instance.networkChanges, tags: resolved.tags,
+    networkChanges: instance.networkChanges, tags: resolved.tags, differences,
   });
   return instance.swap ? { ...decided, swap: instance.swap } : decided;
 }

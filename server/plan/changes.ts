@@ -1,11 +1,13 @@
 import { compareText } from '../core/collections';
 import { code, DirectorError } from '../core/errors';
+import type { Hash } from '../core/yaml';
 import type { FullSpec, InstanceState, JobSpec, NetworkSettings, PackageSpec } from '../instances/instance';
 import { differingPaths, sameValue } from '../core/compare';
 import { diskReasons } from './disks';
 import { dnsReasons } from './dns';
 import { jobSpec } from './specs';
 import { changeKinds, type Change, type ChangeKind, type CompiledBuild, type CompleteInstancePlan, type InstancePlan, type Plan, type RecordedInstance, type RecordedState, type RenderedHashes, type RenderedInstancePlan, type RequestedState, type RequirementKey } from './types';
+import type { ResolvedDifferences } from './variable-types';
 
 /**
  * Why an instance is touched, and how deeply.
@@ -25,6 +27,8 @@ export interface Wishes {
   networkChanges: readonly string[];
   /** Tags of the deployment. */
   tags: Record<string, string>;
+  /** What a comparison with the values of variables found. */
+  differences: ResolvedDifferences;
 }
 
 /** Completes an instance plan with everything but `packages` and `configuration`, which rendering and compiling decide. */
@@ -35,10 +39,10 @@ export function decideChanges(instance: Undecided, wishes: Wishes): InstancePlan
     restart: wishes.requested === 'restart' ? ['a restart was asked for'] : [],
     recreate: recreate(instance, wishes),
     recreate_persistent_disks: recreatePersistentDisks(instance, wishes),
-    cloud_properties: cloudProperties(instance),
+    cloud_properties: cloudProperties(instance, wishes),
     stemcell: stemcell(instance),
     env: env(instance),
-    network: network(instance, wishes.networkChanges),
+    network: network(instance, wishes),
     persistent_disk: diskReasons(instance.diskChanges),
     job: job(instance),
     state: stateReasons(instance),
@@ -148,10 +152,20 @@ function instant(text: string): number {
   return time;
 }
 
-function cloudProperties({ existing, cloudProperties: wanted }: Undecided): string[] {
+/** What the VM was made with, as it is recorded. */
+export function presentCloudProperties(existing: RecordedInstance): Hash {
+  return existing.cloudProperties ?? existing.spec?.vm_type?.cloud_properties ?? {};
+}
+
+/** The networks of the VM, as they are recorded. */
+export function presentNetworks(existing: RecordedInstance): Record<string, NetworkSettings> | undefined {
+  return existing.spec?.networks ?? existing.vm?.networks;
+}
+
+function cloudProperties({ existing, cloudProperties: wanted }: Undecided, { differences }: Wishes): string[] {
   if (!existing) return [];
-  const present = existing.cloudProperties ?? existing.spec?.vm_type?.cloud_properties ?? {};
-  return existing.vm ? differingPaths(present, wanted).map((path) => `cloud property ${path || '(all)'}`) : [];
+  const paths = differences.cloudProperties ?? differingPaths(presentCloudProperties(existing), wanted);
+  return existing.vm ? paths.map((path) => `cloud property ${path || '(all)'}`) : [];
 }
 
 function stemcell({ existing, stemcell: wanted }: Undecided): string[] {
@@ -166,14 +180,14 @@ function env({ existing, env: wanted }: Undecided): string[] {
   return present ? differingPaths(present, wanted).map((path) => `env ${path || '(all)'}`) : [];
 }
 
-function network({ existing, networks }: Undecided, networkChanges: readonly string[]): string[] {
-  const present = existing?.spec?.networks ?? existing?.vm?.networks;
-  const settings = present && Object.keys(present).length > 0 ? differingPaths(withoutDnsNames(present), withoutDnsNames(networks)).map((path) => `network setting ${path}`) : [];
+function network({ existing, networks }: Undecided, { networkChanges, differences }: Wishes): string[] {
+  const present = existing && presentNetworks(existing);
+  const settings = present && Object.keys(present).length > 0 ? (differences.networks ?? differingPaths(comparableNetworks(present), comparableNetworks(networks))).map((path) => `network setting ${path}`) : [];
   return networkChanges.length > 0 ? [...networkChanges] : settings;
 }
 
-/** DNS names among the settings, which older records have, change nothing. */
-function withoutDnsNames(networks: Readonly<Record<string, NetworkSettings & { dns_record_name?: unknown }>>): Record<string, unknown> {
+/** Networks as they are compared: DNS names among the settings, which older records have, change nothing. */
+export function comparableNetworks(networks: Readonly<Record<string, NetworkSettings & { dns_record_name?: unknown }>>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(networks).map(([name, { dns_record_name: _name, ...settings }]) => [name, settings]));
 }
 

@@ -70,6 +70,15 @@ describe('a redeploy', () => {
 });
 
 describe('changes of disks', () => {
+  it.each([
+    { what: 'with another value of a variable, though both say ((x))', differing: ['type'], fresh: false, reasons: ['persistent disk: cloud property type'] },
+    { what: 'that the present task made are none', differing: ['type'], fresh: true, reasons: [] },
+    { what: 'with the same value are none', differing: [], fresh: false, reasons: [] },
+  ])('$what', ({ differing, fresh, reasons }) => {
+    const disk = { name: '', size: 1, cloudProperties: { type: '((x))' } };
+    expect(diskReasons(diskChanges([{ ...disk, id: 1, cid: 'd', cpi: '', active: true, fresh }], [{ ...disk, type: 't', differing }], false))).toEqual(reasons);
+  });
+
   const planned = fc.uniqueArray(fc.record({ name: fc.constantFrom('a', 'b', 'c'), size: fc.constantFrom(1, 2), cloudProperties: fc.constantFrom({}, { type: 'ssd' }), type: fc.constant('t') }), { selector: (disk) => disk.name });
   const after = (disks: readonly PlannedDisk[]): RecordedDisk[] => disks.map(({ name, size, cloudProperties }, id) => ({ id, cid: name, cpi: '', name, size, cloudProperties, active: true, fresh: false }));
 

@@ -1,4 +1,4 @@
-import { differingPaths, sameValue } from '../core/compare';
+import { differingPaths } from '../core/compare';
 import type { Hash } from '../core/yaml';
 
 /**
@@ -15,6 +15,8 @@ export interface PlannedDisk {
   cloudProperties: Hash;
   /** Name of its disk type; for a disk that is given by its size, the size. */
   type: string;
+  /** Cloud properties that differ from those of the recorded disk when both are compared with the values of variables; undefined: they are compared as they stand. */
+  differing?: readonly string[] | undefined;
 }
 
 /** A persistent disk that an instance has. */
@@ -46,7 +48,7 @@ export function diskChanges(recorded: readonly RecordedDisk[], desired: readonly
   const kept = desired.flatMap((to): DiskChange[] => {
     const from = active.find((disk) => disk.name === to.name);
     if (!from) return [{ name: to.name, to }];
-    const fits = from.size === to.size && sameValue(from.cloudProperties, to.cloudProperties);
+    const fits = from.size === to.size && pathsOf(from, to).length === 0;
     return fits && (!recreate || from.fresh) ? [] : [{ name: to.name, from, to }];
   });
   const removed = active.filter((disk) => !desired.some(({ name }) => name === disk.name)).map((from): DiskChange => ({ name: from.name, from }));
@@ -55,7 +57,12 @@ export function diskChanges(recorded: readonly RecordedDisk[], desired: readonly
 
 /** Whether a managed disk only has to become larger. */
 export function onlyGrows({ name, from, to }: DiskChange): boolean {
-  return name === '' && from !== undefined && to !== undefined && to.size > from.size && sameValue(from.cloudProperties, to.cloudProperties);
+  return name === '' && from !== undefined && to !== undefined && to.size > from.size && pathsOf(from, to).length === 0;
+}
+
+function pathsOf(from: RecordedDisk, to: PlannedDisk): readonly string[] {
+  // A disk that the present task made has the present values.
+  return (from.fresh && to.differing ? [] : to.differing) ?? differingPaths(from.cloudProperties, to.cloudProperties);
 }
 
 /** Why a disk changes, for operators. */
@@ -65,7 +72,7 @@ export function diskReasons(changes: readonly DiskChange[]): string[] {
     if (!from) return [`${what} of ${to?.size ?? 0} MB is added`];
     if (!to) return [`${what} of ${from.size} MB is removed`];
     const size = from.size === to.size ? [] : [`${what} ${from.size} MB → ${to.size} MB`];
-    const properties = differingPaths(from.cloudProperties, to.cloudProperties).map((path) => `${what}: cloud property ${path || '(all)'}`);
+    const properties = pathsOf(from, to).map((path) => `${what}: cloud property ${path || '(all)'}`);
     return size.length + properties.length > 0 ? [...size, ...properties] : [`${what} is recreated`];
   });
 }

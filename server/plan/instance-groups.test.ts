@@ -108,7 +108,8 @@ describe('runtime configs', () => {
     ['a release that is not listed', 'addons: [{name: a, jobs: [{name: plain, release: rel}]}]', 530002, /listed in the runtime releases section/],
     ['a job that the group has', "releases: [{name: rel, version: '1.0'}]\naddons: [{name: a, jobs: [{name: server, release: rel}]}]", 100, "Colocated job 'server' is already added to the instance group 'web'."],
     ['a job that its release does not have', "releases: [{name: rel, version: '1.0'}]\naddons: [{name: a, jobs: [{name: gone, release: rel}]}]", 140029, /'gone'/],
-    ['variables, which are not built yet', 'variables: [{name: a, type: password}]', 100, /'variables' in a runtime config/],
+    ['a variable twice', 'variables: [{name: a, type: password}, {name: a, type: rsa}]', 560000, /duplicate names, eg: 'a'/],
+    ['a variable without a good name', 'variables: [{name: a.b, type: password}]', 540004, /'a\.b' must only contain/],
   ])('are refused with %s', (_what, runtime, errorCode, message) => {
     expect(() => buildPlan(planInput({ runtime: [runtime] }))).toThrow(expect.objectContaining({ code: errorCode, message: typeof message === 'string' ? message : (expect.stringMatching(message) as string) }));
   });

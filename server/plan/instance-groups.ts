@@ -1,8 +1,7 @@
-import { networkHasAzs, parseCloudConfig, refusePlaceholders } from '../configs/parse';
+import { networkHasAzs, parseCloudConfig } from '../configs/parse';
 import type { CloudConfig } from '../configs/cloud-config';
 import { groupBy } from '../core/collections';
 import { code, DirectorError, notSupported } from '../core/errors';
-import { optionalField } from '../core/fields';
 import { isHash, type Hash } from '../core/yaml';
 import { applyingAddons, mergeRuntimeConfigs, parseRuntimeConfig, withAddons } from '../deployments/addons';
 import { findRelease, findStemcells, resolveVersions } from '../deployments/artifacts';
@@ -17,6 +16,8 @@ import { bindNetworks } from './group-networks';
 import { bindProperties, mergeDeep } from './properties';
 import type { GroupNetwork, Resolved, ResolvedGroup } from './phases';
 import type { JobRecord, PackageRecord, ReleaseVersionRecord } from '../releases/release';
+import { joinVariables, parseVariables, type VariableDefinition } from '../variables/definitions';
+import { checkVariableName } from '../variables/placeholders';
 import type { StemcellRecord } from './recorded';
 import type { BoundJob, PlanInput, PlannedRelease } from './types';
 import type { PlannedStemcell } from './stemcells';
@@ -36,13 +37,33 @@ export function resolve(input: PlanInput): Resolved {
   const links = linkIntents(bindings.flatMap((binding) => binding.linked), state.deployments, groups.flatMap(diskProviders));
   return {
     input, manifest, cloudConfig, releases, stemcells,
-    resolvedManifest: resolveVersions(input.manifest, state),
+    resolvedManifest: withVersions(input.document ?? input.manifest, resolveVersions(input.manifest, state)),
     groups: bindings.map((binding) => binding.group),
     links,
     packages: requirementsOf(bindings.flatMap((binding) => binding.needed), state.compiledPackages),
+    variables: variablesOf(manifest, input),
     tags: { ...runtimeTags(input.runtimeConfigs), ...manifest.tags },
     warnings: [...manifest.warnings, ...warnings, ...links.warnings],
   };
+}
+
+/** The document as uploaded with the versions that were found; what else it says may hold placeholders of secrets, which stay. */
+function withVersions(document: Hash, resolved: Hash): Hash {
+  const release = (spec: unknown, found: unknown) => (isHash(spec) && isHash(found) ? { ...spec, version: found.version } : found);
+  const stemcell = (spec: unknown, found: unknown) => (isHash(spec) && isHash(found) ? { ...spec, version: found.version, ...(found.os === undefined ? {} : { os: found.os }) } : found);
+  const each = (key: 'releases' | 'stemcells', join: typeof release) => {
+    const [specs, found] = [document[key], resolved[key]];
+    if (!Array.isArray(found)) return {};
+    return { [key]: Array.isArray(specs) && specs.length === found.length ? found.map((one: unknown, i) => join(specs[i], one)) : found };
+  };
+  return { ...document, ...each('releases', release), ...each('stemcells', stemcell), ...('release' in resolved ? { release: release(document.release, resolved.release) } : {}) };
+}
+
+/** The manifest's definitions, then those of each runtime config. Throws 190022. */
+function variablesOf(manifest: Manifest, { runtimeConfigs }: PlanInput): VariableDefinition[] {
+  const all = joinVariables([manifest.variables, ...runtimeConfigs.map(parseVariables)]);
+  for (const { name } of all) checkVariableName(name);
+  return all;
 }
 
 interface Catalogue {
@@ -68,10 +89,8 @@ function applyAddons({ runtimeConfigs, state }: PlanInput, manifest: Manifest, s
   const context = { target, os };
   const start: Equipped = { groups: withAddons(manifest.groups, manifest.addons, context), releases: manifest.releases.map((wanted) => bindRelease(wanted, state.releases)), warnings: [] };
   return runtimeConfigs.reduce<Equipped>((equipped, document) => {
-    if ((optionalField(document, 'variables', 'Array') ?? []).length > 0) throw notSupported("'variables' in a runtime config");
     const { addons, releases } = parseRuntimeConfig(document);
     const applying = applyingAddons(addons, equipped.groups.map((group) => ({ ...group, os: os(group) })), target);
-    for (const addon of applying) refusePlaceholders(addon.document, `runtime config addon '${addon.name}'`);
     const needed = new Set(applying.flatMap((addon) => addon.jobs.map((job) => job.release)));
     return {
       groups: withAddons(equipped.groups, addons, context),
@@ -94,7 +113,6 @@ function withRelease(present: readonly PlannedRelease[], wanted: ManifestRelease
 
 function runtimeTags(runtimeConfigs: readonly Hash[]): Record<string, string> {
   const { tags } = mergeRuntimeConfigs(runtimeConfigs);
-  if (tags !== undefined) refusePlaceholders(tags, 'runtime config.tags');
   return parseTags(isHash(tags) ? { tags } : {});
 }
 

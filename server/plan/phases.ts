@@ -3,6 +3,7 @@ import type { Hash } from '../core/yaml';
 import type { VmResources } from '../cpi/cpi';
 import type { Lifecycle, Manifest, MigratedGroup, UpdateConfig } from '../deployments/manifest';
 import type { NetworkSettings } from '../instances/instance';
+import type { VariableDefinition } from '../variables/definitions';
 import type { PlannedDisk } from './disks';
 import type { LinkIntents } from './link-intents';
 import type { BoundJob, GroupPackage, PackageRequirement, PlanInput, PlannedRelease, RecordedInstance, RecordedVm, RequestedState, ReservationPlan } from './types';
@@ -61,6 +62,7 @@ export interface Resolved {
   groups: readonly ResolvedGroup[];
   packages: readonly PackageRequirement[];
   links: LinkIntents;
+  variables: readonly VariableDefinition[];
   tags: Record<string, string>;
   warnings: readonly string[];
 }

@@ -13,6 +13,7 @@ import type { CpiStemcell, PlannedStemcell } from './stemcells';
 import type { CalculatedResources } from './vm-resources';
 import type { PlannedLinks, RecordedProvider } from './links';
 import type { AgentState, DirectorFacts, RecordedReservation, StemcellRecord } from './recorded';
+import type { PlannedVariable, ResolvedDifferences } from './variable-types';
 import type { FullSpec, InstanceState, NetworkSettings, PackageSpec } from '../instances/instance';
 
 /**
@@ -40,6 +41,8 @@ export interface DeployRequest {
   canaries?: string;
   maxInFlight?: string;
   dryRun?: boolean;
+  /** Variables that follow the stemcell get new versions even though it stays. */
+  forceLatestVariables?: boolean;
   /** States asked for by group, and by group and instance (uuid or index); they win over the manifest's. */
   groupStates?: Readonly<Record<string, RequestedState>>;
   instanceStates?: Readonly<Record<string, Readonly<Record<string, RequestedState>>>>;
@@ -88,6 +91,8 @@ export interface RecordedInstance {
   dns?: DnsIdentity | undefined;
   /** What the VM was made with; null before the first VM. */
   cloudProperties: Hash | null;
+  /** Versions of variables of what is recorded: row of variable_sets; null when none was used. */
+  variableSetId?: number | null;
   vm?: RecordedVm;
   /** VMs beside the active one, oldest first: made to take its place by a deploy that did not come so far. */
   spareVms?: readonly RecordedVm[];
@@ -132,8 +137,10 @@ export interface RecordedState {
 }
 
 export interface PlanInput {
-  /** The manifest document, as parsed from YAML. */
+  /** The manifest document, as parsed from YAML; placeholders stand only where their values are needed later. */
   manifest: Hash;
+  /** The same before any placeholder was resolved: this one is recorded. */
+  document?: Hash;
   /** The cloud config documents that apply, in order of their ids. */
   cloudConfigs: readonly Hash[];
   /** The runtime config documents that apply. */
@@ -144,6 +151,8 @@ export interface PlanInput {
   request: DeployRequest;
   /** UUIDs of new instances, one per call. */
   newUuid: () => string;
+  /** By uuid: how an instance's documents with placeholders differ from what it has, when both are compared with their values. */
+  differences?: ReadonlyMap<string, ResolvedDifferences>;
 }
 
 /** A release of the manifest or of a runtime config. */
@@ -349,6 +358,8 @@ export interface Plan<I extends InstancePlan = InstancePlan> {
   /** `short`: addresses may have ids in them. */
   dns: { names: DnsNames; short: boolean; aliases: readonly PlannedAlias[] };
   cpis: readonly CpiNames[] | undefined;
+  /** In the order in which they are generated. */
+  variables: readonly PlannedVariable[];
   /** AZs of the cloud config, in its order. */
   azs: readonly { name: string; cloudProperties: Hash }[];
   initialDeployAzUpdateStrategy: 'serial' | 'parallel';

@@ -60,7 +60,7 @@ async function resolve(ctx: TaskContext, deps: ProblemDeps, { stage, problem, de
     return {};
   } catch (error) {
     if (isInterruption(error) || isTaskCancelled(error) || ctx.signal.aborted) throw error;
-    const { message } = describeError(error);
+    const message = ctx.secrets.clean(describeError(error).message);
     ctx.log.error(`Error resolving problem '${problem.id}': ${error instanceof Error && error.stack ? error.stack : message}`);
     return { error: `Error resolving problem '${problem.id}': ${message.replaceAll('\u0000', '')}` };
   }

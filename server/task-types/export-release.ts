@@ -3,6 +3,7 @@ import { code, DirectorError } from '../core/errors';
 import { isHash } from '../core/yaml';
 import { compilePackages } from '../deploy/compile';
 import { planExport, type ExportOrder } from '../deploy/plan-export';
+import { recordedVariables } from '../deploy/variables';
 import type { DeployDeps } from '../deploy/ports';
 import { findDeployment } from '../deploy/store';
 import { resolveUnfinishedVms } from '../deploy/vm-steps';
@@ -53,8 +54,9 @@ async function makeExport(ctx: TaskContext, deps: DeployDeps, payload: ExportRel
   const order = await check(deps, payload);
   await ctx.lock(`lock:deployment:${payload.deployment}`, lockWaitMs);
   await resolveUnfinishedVms(ctx, deps, order.deployment.id);
-  const { plan, parts } = await planExport(ctx, deps, order);
-  await compilePackages(ctx, deps, plan, order.deployment.id);
+  const variables = await recordedVariables(ctx, deps, order.deployment);
+  const { plan, parts } = await planExport(ctx, deps, { ...order, variables });
+  await compilePackages(ctx, deps, plan, { deploymentId: order.deployment.id, variables });
   const exported = await collect(deps, order, { parts, requirements: plan.packages });
   try {
     return await store(ctx, deps, { exported, blobId, sha2: payload.sha2 });

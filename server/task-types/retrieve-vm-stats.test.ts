@@ -6,6 +6,7 @@ import { AgentClient } from '../agents/client';
 import { AgentFailure } from '../agents/request';
 import { systemClock } from '../core/clock';
 import { code, DirectorError } from '../core/errors';
+import { SecretTexts } from '../tasks/secret-texts';
 import { createTaskLog } from '../tasks/task-log';
 import type { Stages, TaskContext } from '../tasks/context';
 import { retrieveVmStats, type InstanceWithVm, type RetrieveVmStatsDeps } from './retrieve-vm-stats';
@@ -40,7 +41,7 @@ function openTask(attempt = 1) {
   const stages: Stages = { stage: () => ({ run: (_name, work) => work({ advance: async () => undefined }) }), warning: async () => undefined, deprecation: async () => undefined };
   const ctx: TaskContext = {
     ...callerWithoutTask(new AbortController().signal),
-    taskId: 1, epoch: 1, attempt, user: 'u', deployment: 'lab', contextId: '', clock: systemClock, log: createTaskLog(() => undefined, 1, ''), stages,
+    taskId: 1, epoch: 1, attempt, user: 'u', deployment: 'lab', contextId: '', clock: systemClock, secrets: new SecretTexts(), log: createTaskLog(() => undefined, 1, ''), stages,
     result: async (text) => void results.push(text), cpiOutput: () => undefined, checkpoint: async () => undefined,
     write: async () => { throw new Error('nothing is written'); },
     lock: async () => { throw new Error('nothing is locked'); },

@@ -1,5 +1,6 @@
 import type { Tx } from '../../db/client';
 import type { Clock } from '../core/clock';
+import type { SecretTexts } from './secret-texts';
 import type { TaskLog } from './task-log';
 
 /**
@@ -21,6 +22,8 @@ export interface TaskContext {
   /** Aborts with TaskLost (another node owns the task) or TaskCancelled (an operator cancelled it). */
   readonly signal: AbortSignal;
   readonly clock: Clock;
+  /** What is added here does not appear in the debug, cpi and event streams nor in the task's error; other records of errors are to be cleaned by it. */
+  readonly secrets: SecretTexts;
   /** The debug stream. */
   readonly log: TaskLog;
   /** The event stream: stages and warnings. */

@@ -8,6 +8,7 @@ import { sql } from 'drizzle-orm';
 import { isTaskCancelled, TaskCancelled, TaskLost, type TaskContext } from './context';
 import type { OutputWriter } from './output-writer';
 import { lockOwnership, type ClaimedTask } from './queue';
+import { SecretTexts } from './secret-texts';
 import { createStages } from './stages';
 import { createTaskLog, type TaskLog } from './task-log';
 
@@ -83,8 +84,9 @@ export class AttemptRight {
 /** Builds the context that a task type works with. */
 export function createTaskContext(task: ClaimedTask, right: AttemptRight, writer: OutputWriter, deps: RunningTaskDeps): TaskContext {
   const { db } = deps.connections;
-  const log = createTaskLog((line) => writer.batch('debug', line), process.pid, `task:${task.id}`);
-  const stages = createStages((line) => writer.append('event', line), () => deps.clock.now());
+  const secrets = new SecretTexts();
+  const log = createTaskLog((line) => writer.batch('debug', secrets.clean(line)), process.pid, `task:${task.id}`);
+  const stages = createStages((line) => writer.append('event', line), () => deps.clock.now(), secrets);
   const checkpoint = { ...task.checkpoint };
   const owner = { taskId: task.id, epoch: task.epoch };
 
@@ -105,9 +107,9 @@ export function createTaskContext(task: ClaimedTask, right: AttemptRight, writer
 
   const base = {
     taskId: task.id, epoch: task.epoch, attempt: task.attempt, user: task.user, deployment: task.deployment, contextId: task.contextId,
-    clock: deps.clock, log, stages, write,
+    clock: deps.clock, secrets, log, stages, write,
     result: (text: string) => writer.append('result', text),
-    cpiOutput: (text: string) => writer.batch('cpi', text),
+    cpiOutput: (text: string) => writer.batch('cpi', secrets.clean(text)),
     remembered: (key: string) => checkpoint[key],
     remember: async (key: string, value: unknown) => {
       if (value === undefined) delete checkpoint[key];

@@ -1,6 +1,7 @@
 import { describeError } from '../core/errors';
 import type { Stage, StageProgress, Stages } from './context';
 import { isInterruption } from './interruption';
+import { SecretTexts } from './secret-texts';
 
 /**
  * The event stream: one JSON line per change of a stage's task. Key order and value types are part of the wire format;
@@ -21,17 +22,24 @@ interface StageLine {
 /** Appends one line (with its newline) to the event stream. */
 type AppendLine = (line: string) => Promise<void>;
 
-export function createStages(append: AppendLine, nowMs: () => number): Stages {
+/** `secrets`: what errors and warnings must not show. */
+export function createStages(append: AppendLine, nowMs: () => number, secrets: SecretTexts = new SecretTexts()): Stages {
   const write = (value: object) => append(`${JSON.stringify(value)}\n`);
   const seconds = () => Math.floor(nowMs() / 1000);
   return {
-    stage: (name, total, tags = []) => createStage({ name, total, tags }, write, seconds),
-    warning: (message) => write({ time: seconds(), type: 'warning', message }),
-    deprecation: (message) => write({ time: seconds(), type: 'deprecation', message }),
+    stage: (name, total, tags = []) => createStage({ name, total, tags }, { write, seconds, secrets }),
+    warning: (message) => write({ time: seconds(), type: 'warning', message: secrets.clean(message) }),
+    deprecation: (message) => write({ time: seconds(), type: 'deprecation', message: secrets.clean(message) }),
   };
 }
 
-function createStage(of: { name: string; total: number | null; tags: readonly string[] }, write: (value: object) => Promise<void>, seconds: () => number): Stage {
+interface StageOutput {
+  write: (value: object) => Promise<void>;
+  seconds: () => number;
+  secrets: SecretTexts;
+}
+
+function createStage(of: { name: string; total: number | null; tags: readonly string[] }, { write, seconds, secrets }: StageOutput): Stage {
   let started = 0;
   return {
     async run<T>(task: string, work: (progress: StageProgress) => Promise<T>): Promise<T> {
@@ -54,7 +62,7 @@ function createStage(of: { name: string; total: number | null; tags: readonly st
       } catch (error) {
         progress = 100;
         // What an interruption leaves open is closed by the attempt that goes on.
-        if (!isInterruption(error)) await write(line('failed', { error: describeError(error).message }));
+        if (!isInterruption(error)) await write(line('failed', { error: secrets.clean(describeError(error).message) }));
         throw error;
       }
     },

@@ -15,6 +15,7 @@ import { readOutput } from './output';
 import { OutputWriter } from './output-writer';
 import { claimTask, finishTask, handOverTask, type ClaimedTask } from './queue';
 import { AttemptRight, causedByCancel, createTaskContext } from './running-task';
+import type { SecretTexts } from './secret-texts';
 import { errorLine, takeoverLines } from './stages';
 import { listAttempts, streamSizes } from './store';
 import { truncateResult, type Lane, type TaskState } from './task';
@@ -190,7 +191,7 @@ export class WorkerPool implements Renewal {
       return;
     }
     const cancelled = causedByCancel(error) || right.cancelledSignal.aborted;
-    const described = cancelled ? { code: 10001, message: `Task ${task.id} cancelled` } : storable(describeError(error));
+    const described = cancelled ? { code: 10001, message: `Task ${task.id} cancelled` } : storable(describeError(error), ctx.secrets);
     if (!cancelled) ctx.log.error(`${described.message}${error instanceof Error && error.stack ? `\n${error.stack}` : ''}`);
     await writer.append('event', errorLine(this.#clock.now(), described));
     await this.#finish(task, right, writer, cancelled ? { state: 'cancelled', result: 'task cancelled', error: described.message } : { state: 'error', result: truncateResult(described.message), error: described.message });
@@ -214,6 +215,6 @@ export class WorkerPool implements Renewal {
 }
 
 /** Postgres stores no NUL; an error that cannot be stored would make its task run again for ever. */
-function storable<T extends { message: string }>(error: T): T {
-  return { ...error, message: error.message.replaceAll('\u0000', '') };
+function storable<T extends { message: string }>(error: T, secrets: SecretTexts): T {
+  return { ...error, message: secrets.clean(error.message).replaceAll('\u0000', '') };
 }

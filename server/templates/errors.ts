@@ -35,6 +35,16 @@ export function jobErrorText(jobName: string, failures: readonly TemplateFailure
   return withHeader(`- Unable to render templates for job '${jobName}'. Errors are:`, lines.map((line) => `- ${line}`));
 }
 
+/** The same header over lines that are entries already: variables that cannot be had take the place of templates. */
+export function jobErrorTextOf(jobName: string, entries: string): string {
+  return withHeader(`- Unable to render templates for job '${jobName}'. Errors are:`, [entries.trim()]);
+}
+
+/** Variables in the properties of a link that cannot be had; stands beside the entries of jobs. */
+export function linkErrorText(linkName: string, deployment: string, entries: string): string {
+  return withHeader(`- Unable to interpolate link '${linkName}' properties; provided by '${deployment}' deployment. Errors are:`, [entries.trim()]);
+}
+
 /** Text for one instance group: `jobErrors` are the messages of its failing jobs, in job order. */
 export function groupErrorText(groupName: string, jobErrors: readonly string[]): string {
   return withHeader(`- Unable to render jobs for instance group '${groupName}'. Errors are:`, jobErrors.map((text) => text.trim()));

@@ -6,6 +6,7 @@ import { findSession } from '../auth/sessions';
 import type { Blobstore } from '../blobstore/blobstore';
 import type { Notifications } from '../cluster/notifications';
 import type { Log } from '../core/log';
+import type { VariableDeps } from '../deploy/variables';
 import type { FleetView } from '../health/fleet-view';
 import type { LoadDeps } from '../deploy/load';
 import type { RenderDeps } from '../deploy/render-plan';
@@ -48,7 +49,7 @@ export interface TrpcDeps {
   /** NATS servers that agents get without a move, and `natsConfigSha1` of this node. */
   bus: { urls: readonly string[]; caSha1: string };
   /** What previews of deploys ask; they can neither call the cloud nor give certificates. */
-  preview: LoadDeps & RenderDeps;
+  preview: LoadDeps & RenderDeps & VariableDeps;
 }
 
 /** Per request: who asks, and what the procedures use. */

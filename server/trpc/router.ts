@@ -12,6 +12,7 @@ import { healthRouter } from './health';
 import { instancesRouter } from './instances';
 import { schedulesRouter } from './schedules';
 import { tasksRouter } from './tasks';
+import { variablesRouter } from './variables';
 import { router } from './trpc';
 
 /** Everything that the console and other typed clients can ask for. */
@@ -30,6 +31,7 @@ export const appRouter = router({
   schedules: schedulesRouter,
   disks: disksRouter,
   bus: busRouter,
+  variables: variablesRouter,
 });
 
 export type AppRouter = typeof appRouter;

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-import type { Database } from '../../db/client';
+import type { Database, Db } from '../../db/client';
 import { code, DirectorError } from '../core/errors';
 import type { GenerateMode, GenerateOrder, VariableBackend, VariableVersion } from './backend';
 import type { CertificateValue } from './certificate';
@@ -15,14 +15,34 @@ export interface BuiltInOptions {
   keys: readonly [SealingKey, ...SealingKey[]];
 }
 
+export interface BuiltInBackend extends VariableBackend {
+  /** Stores a value that was not generated, as `credhub set` does. */
+  put(name: string, value: unknown): Promise<VariableVersion>;
+}
+
 /** The store of variables in the director's own database: the same behaviour as a config server's, without one. */
-export function createBuiltInBackend({ db, keys }: BuiltInOptions): VariableBackend {
-  const opened = (stored: StoredVersion): VariableVersion => ({ id: stored.id, value: open(stored.sealed, stored.id, keys) });
+export function createBuiltInBackend({ db, keys }: BuiltInOptions): BuiltInBackend {
+  const contentOf = (stored: StoredVersion) => content.parse(open(stored.sealed, stored.id, keys));
+  const opened = (stored: StoredVersion): VariableVersion => ({ id: stored.id, value: contentOf(stored).value });
   const findCertificate = async (name: string) => {
     const stored = await findLatestVersion(db, name);
     return stored?.type === 'certificate' ? certificateValue.parse(opened(stored).value) : undefined;
   };
+  /** Whether the present version is what the order asks for. */
+  const keeps = (present: StoredVersion, { mode, type, parameters }: GenerateOrder): boolean => {
+    switch (mode) {
+      case 'no-overwrite': return true;
+      case 'converge': return present.type === type && isDeepStrictEqual(contentOf(present).parameters, parameters);
+      case 'overwrite': return false;
+    }
+  };
+  const insert = async (tx: Db, order: Omit<GenerateOrder, 'mode'>, value: unknown): Promise<VariableVersion> => {
+    const id = randomUUID();
+    await insertVersion(tx, { id, name: order.name, type: order.type, sealed: seal({ value, parameters: order.parameters }, id, keys[0]) });
+    return { id, value };
+  };
   return {
+    put: (name, value) => insert(db, { name, type: 'value', parameters: {} }, value),
     latest: async (name) => opened((await findLatestVersion(db, name)) ?? missing(name)),
     version: async (id, name) => opened((await findVersion(db, id)) ?? missing(name, id)),
     generate: async (order) => {
@@ -34,24 +54,16 @@ export function createBuiltInBackend({ db, keys }: BuiltInOptions): VariableBack
         await lockName(tx, order.name);
         const now = await findLatestVersion(tx, order.name);
         if (now && now.id !== present?.id && keeps(now, { ...order, mode: raced(order.mode) })) return opened(now);
-        const id = randomUUID();
-        await insertVersion(tx, { id, name: order.name, type: order.type, parameters: order.parameters, sealed: seal(value, id, keys[0]) });
-        return { id, value };
+        return insert(tx, order, value);
       });
     },
   };
 }
 
-const certificateValue: z.ZodType<CertificateValue> = z.object({ ca: z.string(), certificate: z.string(), private_key: z.string() });
+/** What is sealed: parameters may be secret, too. */
+const content = z.object({ value: z.unknown(), parameters: z.record(z.string(), z.unknown()) });
 
-/** Whether the present version is what the order asks for. */
-function keeps(present: StoredVersion, order: GenerateOrder): boolean {
-  switch (order.mode) {
-    case 'no-overwrite': return true;
-    case 'converge': return present.type === order.type && isDeepStrictEqual(present.parameters, order.parameters);
-    case 'overwrite': return false;
-  }
-}
+const certificateValue: z.ZodType<CertificateValue> = z.object({ ca: z.string(), certificate: z.string(), private_key: z.string() });
 
 /** Two that overwrite at once make one new version between them. */
 function raced(mode: GenerateMode): GenerateMode {

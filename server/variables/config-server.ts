@@ -1,7 +1,7 @@
 import { request } from 'node:https';
 import { z } from 'zod';
 import { sleep } from '../core/clock';
-import { code, DirectorError } from '../core/errors';
+import { code, DirectorError, isDirectorError } from '../core/errors';
 import type { VariableBackend, VariableVersion } from './backend';
 
 /**
@@ -9,7 +9,7 @@ import type { VariableBackend, VariableVersion } from './backend';
  * cloudfoundry/bosh src/bosh-director/lib/bosh/director/config_server/config_server_http_client.rb and client.rb.
  */
 export interface ConfigServerOptions {
-  /** `https://host:port`. */
+  /** `https://host:port`, or with the path below which the API is, as in `https://host:port/api/`. */
   url: string;
   /** PEM; the system's CAs when undefined. */
   ca?: string | undefined;
@@ -35,13 +35,16 @@ export function createConfigServerBackend(options: ConfigServerOptions): Variabl
   const byId = new Map<string, VariableVersion>();
   const call = async (method: string, path: string, body?: unknown): Promise<Answer> => {
     const send = async (bearer: string) =>
-      exchange({ url: new URL(path, options.url), ca: options.ca, method, headers: { authorization: `Bearer ${bearer}`, 'content-type': 'application/json' }, body: body === undefined ? undefined : JSON.stringify(body) });
+      exchange({ url: below(options.url, path), ca: options.ca, method, headers: { authorization: `Bearer ${bearer}`, 'content-type': 'application/json' }, body: body === undefined ? undefined : JSON.stringify(body) });
     const first = await send(await tokens.get());
-    return first.status === 401 ? send(await tokens.renew()) : first;
+    if (first.status !== 401) return first;
+    const second = await send(await tokens.renew());
+    if (second.status === 401) throw new DirectorError(code.uaaAuthorizationError, `The config server refuses the token that UAA gave to the client '${options.uaa.clientId}': check its scopes`);
+    return second;
   };
   return {
     latest: async (name) => {
-      const answer = await fetching(name, () => call('GET', `/v1/data?name=${encodeURIComponent(name)}&current=true`));
+      const answer = await fetching(name, () => call('GET', `v1/data?name=${encodeURIComponent(name)}&current=true`));
       const [found] = parsed(listed, answer, name).data;
       if (!found) throw fetchError(name, 'Expected data to be non empty array');
       return found;
@@ -49,12 +52,13 @@ export function createConfigServerBackend(options: ConfigServerOptions): Variabl
     version: async (id, name) => {
       const known = byId.get(id);
       if (known) return known;
-      const version = parsed(single, await fetching(name, () => call('GET', `/v1/data/${encodeURIComponent(id)}`)), name);
+      const version = parsed(single, await fetching(name, () => call('GET', `v1/data/${encodeURIComponent(id)}`)), name);
       byId.set(id, version);
       return version;
     },
     generate: async ({ name, type, parameters, mode }) => {
-      const answer = await call('POST', '/v1/data', { name, type, parameters, mode }).catch((error: unknown) => {
+      const answer = await call('POST', 'v1/data', { name, type, parameters, mode }).catch((error: unknown) => {
+        if (isDirectorError(error)) throw error;
         throw generationError(name, type, error instanceof Error ? error.message : String(error), error);
       });
       if (answer.status < 200 || answer.status > 299) throw generationError(name, type, `HTTP Code '${answer.status}', Error: '${errorIn(answer.text)}'`);
@@ -82,7 +86,7 @@ function createTokens({ uaa }: ConfigServerOptions): { get(): Promise<string>; r
 async function fetchToken(uaa: ConfigServerOptions['uaa']): Promise<{ value: string; lifeMs: number }> {
   const basic = Buffer.from(`${encodeURIComponent(uaa.clientId)}:${encodeURIComponent(uaa.clientSecret)}`).toString('base64');
   const answer = await exchange({
-    url: new URL('/oauth/token', uaa.url), ca: uaa.ca, method: 'POST', body: 'grant_type=client_credentials',
+    url: below(uaa.url, 'oauth/token'), ca: uaa.ca, method: 'POST', body: 'grant_type=client_credentials',
     headers: { authorization: `Basic ${basic}`, 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' },
   });
   const granted = token.safeParse(json(answer.text));
@@ -90,10 +94,16 @@ async function fetchToken(uaa: ConfigServerOptions['uaa']): Promise<{ value: str
   return { value: granted.data.access_token, lifeMs: granted.data.expires_in * 1_000 };
 }
 
+/** The path below a base URL, whether that ends in a slash or not. */
+function below(base: string, path: string): URL {
+  return new URL(`${base.replace(/\/+$/, '')}/${path}`);
+}
+
 async function fetching(name: string, work: () => Promise<Answer>): Promise<Answer> {
   try {
     return await work();
   } catch (cause) {
+    if (isDirectorError(cause)) throw cause;
     throw fetchError(name, cause instanceof Error ? cause.message : String(cause), cause);
   }
 }

@@ -54,7 +54,7 @@ export function parseVariables(document: Hash): VariableDefinition[] {
 export function joinVariables(lists: readonly (readonly VariableDefinition[])[]): VariableDefinition[] {
   const all = lists.flat();
   const repeated = all.find(({ name }, i) => all.findIndex((other) => other.name === name) !== i);
-  if (repeated) throw new DirectorError(190022, `Duplicate variable name '${repeated.name}'`);
+  if (repeated) throw new DirectorError(code.deploymentDuplicateVariableName, `Duplicate variable name '${repeated.name}'`);
   return all;
 }
 

@@ -1,4 +1,4 @@
-import { and, desc, eq, sql } from 'drizzle-orm';
+import { and, desc, eq, lt, sql } from 'drizzle-orm';
 import type { Db } from '../../db/client';
 import { variables, variableSets, variableValues } from '../../db/schema/variables';
 
@@ -7,11 +7,11 @@ import { variables, variableSets, variableValues } from '../../db/schema/variabl
 export interface StoredVersion {
   id: string;
   type: string;
-  parameters: Record<string, unknown>;
+  /** The value and what it was generated from. */
   sealed: Buffer;
 }
 
-const columns = { id: variableValues.id, type: variableValues.type, parameters: variableValues.parameters, sealed: variableValues.sealed };
+const columns = { id: variableValues.id, type: variableValues.type, sealed: variableValues.sealed };
 
 export async function findLatestVersion(db: Db, name: string): Promise<StoredVersion | undefined> {
   const [row] = await db.select(columns).from(variableValues).where(eq(variableValues.name, name)).orderBy(desc(variableValues.seq)).limit(1);
@@ -49,22 +49,42 @@ export interface VariableSet {
   writable: boolean;
 }
 
-/** A new set, writable until it is closed. */
-export async function createVariableSet(tx: Db, deploymentId: number): Promise<VariableSet> {
-  const [row] = await tx.insert(variableSets).values({ deploymentId, writable: true }).returning({ id: variableSets.id, writable: variableSets.writable });
-  if (!row) throw new Error('the variable set was not stored');
-  return row;
+const setColumns = { id: variableSets.id, writable: variableSets.writable };
+
+/**
+ * The set of a task: the one that an earlier attempt made, else a new one, writable until it is closed. Sets that lost tasks left
+ * writable are closed.
+ */
+export async function openVariableSet(tx: Db, deploymentId: number, taskId: number): Promise<VariableSet> {
+  const [known] = await tx.select(setColumns).from(variableSets).where(and(eq(variableSets.deploymentId, deploymentId), eq(variableSets.taskId, taskId)));
+  if (known) return known;
+  await tx.update(variableSets).set({ writable: false }).where(and(eq(variableSets.deploymentId, deploymentId), eq(variableSets.writable, true)));
+  const [made] = await tx.insert(variableSets).values({ deploymentId, writable: true, taskId }).returning(setColumns);
+  if (!made) throw new Error('the variable set was not stored');
+  return made;
 }
 
 export async function findVariableSet(db: Db, id: number): Promise<VariableSet | undefined> {
-  const [row] = await db.select({ id: variableSets.id, writable: variableSets.writable }).from(variableSets).where(eq(variableSets.id, id));
+  const [row] = await db.select(setColumns).from(variableSets).where(eq(variableSets.id, id));
+  return row;
+}
+
+/** The newest set of a deployment that is older than the given one. */
+export async function findSetBefore(db: Db, deploymentId: number, setId: number): Promise<VariableSet | undefined> {
+  const [row] = await db.select(setColumns).from(variableSets).where(and(eq(variableSets.deploymentId, deploymentId), lt(variableSets.id, setId))).orderBy(desc(variableSets.id)).limit(1);
+  return row;
+}
+
+/** The newest set of a deployment, successful or not. */
+export async function findNewestSet(db: Db, deploymentId: number): Promise<VariableSet | undefined> {
+  const [row] = await db.select(setColumns).from(variableSets).where(eq(variableSets.deploymentId, deploymentId)).orderBy(desc(variableSets.id)).limit(1);
   return row;
 }
 
 /** The set of the last deploy that succeeded. */
 export async function findSuccessfulSet(db: Db, deploymentId: number): Promise<VariableSet | undefined> {
   const [row] = await db
-    .select({ id: variableSets.id, writable: variableSets.writable })
+    .select(setColumns)
     .from(variableSets)
     .where(and(eq(variableSets.deploymentId, deploymentId), eq(variableSets.deployedSuccessfully, true)))
     .orderBy(desc(variableSets.id))
@@ -84,15 +104,54 @@ export async function deleteUnusedSets(tx: Db, deploymentId: number, keep: reado
       AND NOT EXISTS (SELECT 1 FROM instances i WHERE i.variable_set_id = s.id)`);
 }
 
-/** Name → id of the version, of all names of a set that are its deployment's own. */
-export async function listSetVersions(db: Db, setId: number): Promise<Map<string, string>> {
-  const rows = await db.select({ name: variables.name, id: variables.variableId }).from(variables).where(and(eq(variables.variableSetId, setId), eq(variables.isLocal, true)));
+/** Name → id of the version, of all names of a set that are its deployment's own, or were taken over from a link's provider. */
+export async function listSetVersions(db: Db, setId: number, providerDeployment = ''): Promise<Map<string, string>> {
+  const rows = await db.select({ name: variables.name, id: variables.variableId }).from(variables).where(and(eq(variables.variableSetId, setId), eq(variables.providerDeployment, providerDeployment)));
   return new Map(rows.map((row) => [row.name, row.id]));
 }
 
+export interface ListedVariable {
+  name: string;
+  id: string;
+  /** The deployment that lends the value by a link; empty for the deployment's own. */
+  providerDeployment: string;
+}
+
+const listed = { name: variables.name, id: variables.variableId, providerDeployment: variables.providerDeployment };
+
+/** Every version that any set of a deployment holds, each once, by name. */
+export async function listDeploymentVersions(db: Db, deploymentId: number): Promise<ListedVariable[]> {
+  return db
+    .selectDistinct(listed)
+    .from(variables)
+    .innerJoin(variableSets, eq(variableSets.id, variables.variableSetId))
+    .where(eq(variableSets.deploymentId, deploymentId))
+    .orderBy(variables.name, variables.variableId);
+}
+
+/** What one set holds, by name. */
+export async function listSet(db: Db, setId: number): Promise<ListedVariable[]> {
+  return db.select(listed).from(variables).where(eq(variables.variableSetId, setId)).orderBy(variables.name, variables.providerDeployment);
+}
+
+/** Deployments whose last successful deploy used a name, with the version; by name of the deployment. */
+export async function listUsers(db: Db, name: string): Promise<{ deployment: string; teams: string[]; id: string }[]> {
+  const { rows } = await db.execute<{ deployment: string; teams: string[]; id: string }>(sql`
+    SELECT DISTINCT d.name AS deployment, d.teams, v.variable_id AS id FROM variables v JOIN variable_sets s ON s.id = v.variable_set_id JOIN deployments d ON d.id = s.deployment_id
+    WHERE v.name = ${name} AND s.id = (SELECT max(x.id) FROM variable_sets x WHERE x.deployment_id = d.id AND x.deployed_successfully) ORDER BY d.name, v.variable_id`);
+  return rows;
+}
+
+/** A name with the version that it stands for in a set; `providerDeployment` is empty for the deployment's own. */
+export interface FixedName {
+  name: string;
+  id: string;
+  providerDeployment?: string;
+}
+
 /** Fixes the version of a name in a set, unless it is fixed already. Returns the fixed one's id. */
-export async function fixVersion(tx: Db, setId: number, name: string, id: string): Promise<string> {
-  await tx.insert(variables).values({ variableSetId: setId, name, variableId: id }).onConflictDoNothing();
-  const [row] = await tx.select({ id: variables.variableId }).from(variables).where(and(eq(variables.variableSetId, setId), eq(variables.name, name), eq(variables.providerDeployment, '')));
+export async function fixVersion(tx: Db, setId: number, { name, id, providerDeployment = '' }: FixedName): Promise<string> {
+  await tx.insert(variables).values({ variableSetId: setId, name, variableId: id, isLocal: providerDeployment === '', providerDeployment }).onConflictDoNothing();
+  const [row] = await tx.select({ id: variables.variableId }).from(variables).where(and(eq(variables.variableSetId, setId), eq(variables.name, name), eq(variables.providerDeployment, providerDeployment)));
   return row?.id ?? id;
 }

@@ -13,9 +13,11 @@ import { abandonVm, createVmIntent, completeVm, deleteInstanceRecord, deleteVmRe
 import { createSweeper, sweepAbandonedVms, sweepType } from '../../server/deploy/sweep';
 import { createVm, resolveUnfinishedVms } from '../../server/deploy/vm-steps';
 import { buildPlan } from '../../server/plan/build-plan';
+import { disabledBackend } from '../../server/variables/disabled';
 import { TaskLost } from '../../server/tasks/context';
 import { startTestNode, testStore, type TestNode, type TestStore } from '../support/director-parts';
 import { noDisks } from '../support/fake-disks';
+import { noVariables } from '../support/no-variables';
 import { cloudYaml, edit, planInput } from '../support/planning';
 import { mortalBlobstore, testTask, type Attempt, type Fate } from '../support/task-context';
 
@@ -79,7 +81,7 @@ function fakeAgents(how: { ready: () => Promise<void>; compile?: () => Promise<n
 function depsOf(cpi: VmCalls, agents: Agents = fakeAgents({ ready: async () => undefined })): DeployDeps {
   const certificate = async () => ({ ca: '', certificate: '', private_key: '' });
   return {
-    db: store.connections.db, blobstore: store.blobstore, agents, cpi: () => cpi, disks: noDisks, renderer: { render: unused },
+    db: store.connections.db, blobstore: store.blobstore, agents, cpi: () => cpi, disks: noDisks, renderer: { render: unused }, variables: disabledBackend,
     nats: { bootstrapCertificate: certificate, permanentCertificate: certificate, movedUrls: async () => undefined, awaitAuthorised: async () => undefined },
     settings: {
       director: { name: 'director', uuid: randomUUID(), dnsDomain: 'bosh', localDns: true, useDnsAddresses: false, trustedCertsSha1: 'certs', natsConfigSha1: 'nats', blobstoreConfigSha1: 'blobs', ownAddresses: async () => [] },
@@ -137,7 +139,7 @@ describe('an abandoned VM', () => {
 });
 
 describe('a creation that finds its address held by a VM of a lost attempt', () => {
-  const order = { label: 'web/1 (0)', deployment: 'dep', group: 'web', az: null, cpi: '', stemcell: { cid: 'stemcell', apiVersion: 3 }, cloudProperties: {}, networks: {}, env: {}, tags: {}, metadata: { name: 'web/1' } };
+  const order = { label: 'web/1 (0)', deployment: 'dep', group: 'web', az: null, cpi: '', stemcell: { cid: 'stemcell', apiVersion: 3 }, cloudProperties: {}, networks: {}, env: {}, tags: {}, metadata: { name: 'web/1' }, variables: noVariables };
 
   it('is tried again also when somebody else deletes that VM meanwhile', async () => {
     const { db } = store.connections;
@@ -236,7 +238,7 @@ describe('compilation', () => {
     const [deployment] = await store.connections.db.insert(t.deployments).values({ name: 'dep', canonicalName: 'dep' }).returning();
     const plan = buildPlan(planInput({ cloud: cloudConfig }));
     const { error } = await testTask(store.connections.db).attempt((ctx) =>
-      compilePackages(ctx, depsOf(cloud, fakeAgents({ ready: async () => undefined, compile })), plan, deployment?.id ?? 0).then(() => ''));
+      compilePackages(ctx, depsOf(cloud, fakeAgents({ ready: async () => undefined, compile })), plan, { deploymentId: deployment?.id ?? 0, variables: noVariables }).then(() => ''));
     return error;
   }
 

@@ -15,6 +15,7 @@ import type { TaskContext } from '../../server/tasks/context';
 import { testStore, type TestStore } from '../support/director-parts';
 import { diskDeps, diskWorld, machineOf, type DiskWorld } from '../support/fake-disks';
 import { testTask, type Attempt, type Fate, type Points, type TestTask } from '../support/task-context';
+import { noVariables } from '../support/no-variables';
 
 /** Persistent disks on a real database, with a cloud and an agent that keep what is written on disks. */
 
@@ -45,7 +46,7 @@ async function scene(): Promise<Scene> {
     const deploymentId = deployment?.id ?? 0;
     const [instance] = await tx.insert(t.instances).values({ uuid, deploymentId, job: 'db', index: 0, az: 'z1' }).returning();
     const instanceId = instance?.id ?? 0;
-    return { world: diskWorld(), deploymentId, owner: { instanceId, deployment: 'dep', group: 'db', uuid, index: 0, tags: { team: 'a' } }, vm: await newVm(instanceId) };
+    return { world: diskWorld(), deploymentId, owner: { instanceId, deployment: 'dep', group: 'db', uuid, index: 0, tags: { team: 'a' }, variables: noVariables }, vm: await newVm(instanceId) };
   });
 
   async function newVm(instanceId: number): Promise<DiskVm> {

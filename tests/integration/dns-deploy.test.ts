@@ -24,6 +24,7 @@ import { startNats, type TestNats } from '../support/nats';
 import { cloudYaml, edit, manifestYaml, planInput } from '../support/planning';
 import { recordArtifacts } from '../support/release-rows';
 import { testTask } from '../support/task-context';
+import { disabledBackend } from '../../server/variables/disabled';
 
 /** What deploys make agents know: real planner, executor, publisher, database and NATS; the cloud's VMs are agents that only listen. */
 
@@ -85,7 +86,7 @@ const cloud: VmCalls = {
 function deps(): DeployDeps {
   const certificate = async () => ({ ca: '', certificate: '', private_key: '' });
   return {
-    db: store.connections.db, blobstore: store.blobstore, agents, cpi: () => cloud, disks: noDisks,
+    db: store.connections.db, blobstore: store.blobstore, agents, cpi: () => cloud, disks: noDisks, variables: disabledBackend,
     renderer: {
       render: async (job) => {
         rendered.set(job.jobName, job);

@@ -17,6 +17,8 @@ import { deleteOrphanNetworks, scheduledOrphanedNetworkCleanup } from '../../ser
 import { testStore, type TestStore } from '../support/director-parts';
 import { completePlan, edit, emptyState, planInput } from '../support/planning';
 import { testTask, type Fate, type Points } from '../support/task-context';
+import { disabledBackend } from '../../server/variables/disabled';
+import { noVariables } from '../support/no-variables';
 
 /** Addresses on a real database, networks that are made by a cloud, and addresses that the cloud decides. */
 
@@ -60,7 +62,7 @@ compilation: {workers: 1, network: small, vm_type: t}
         const state = { ...emptyState(), deployment: { name, manifest: null, tags: {} }, takenAddresses: (await listTakenAddresses(db())).map(({ address }) => address) };
         const plan = buildPlan({ ...planInput({ manifest: manifest(name), cloud, state }), newUuid: () => crypto.randomUUID() });
         try {
-          await bindPlan(ctx, { ...plan, releases: [], stemcells: [] }, deploymentId);
+          await bindPlan(ctx, { ...plan, releases: [], stemcells: [] }, { deploymentId, variableSetId: undefined });
           return '';
         } catch (failure) {
           if (!(failure instanceof AddressTaken)) throw failure;
@@ -132,7 +134,7 @@ function depsOf(parts: Partial<DeployDeps>): DeployDeps {
     db: db(), blobstore: store.blobstore, agents: { agentFor: () => { throw new Error('no agents'); }, waitUntilReady: unused },
     cpi: () => ({ createVm: unused, deleteVm: unused, hasVm: unused, setVmMetadata: unused, calculateVmCloudProperties: unused }),
     disks: { createDisk: call, deleteDisk: call, hasDisk: call, attachDisk: call, detachDisk: call, setDiskMetadata: call, snapshotDisk: call, deleteSnapshot: call, resizeDisk: call, updateDisk: call },
-    renderer: { render: unused },
+    renderer: { render: unused }, variables: disabledBackend,
     nats: { bootstrapCertificate: certificate, permanentCertificate: certificate, movedUrls: async () => undefined, awaitAuthorised: async () => undefined },
     settings: {
       director: { name: 'director', uuid: 'u', dnsDomain: 'bosh', localDns: true, useDnsAddresses: false, trustedCertsSha1: 'certs', natsConfigSha1: 'nats', blobstoreConfigSha1: 'blobs', ownAddresses: async () => [] },
@@ -159,7 +161,7 @@ compilation: {workers: 1, network: small, az: z1, vm_type: t}
 
   const prepare = async (calls: FakeNetworks, deploymentId: number, more: { fate?: Fate; input?: PlanInput; task?: ReturnType<typeof testTask> } = {}) =>
     (more.task ?? testTask(db())).attempt(async (ctx, points) => {
-      const input = await prepareManagedNetworks(ctx, depsOf({ networks: calls.at(points) }), more.input ?? (await inputOf()), deploymentId);
+      const input = await prepareManagedNetworks(ctx, depsOf({ networks: calls.at(points) }), more.input ?? (await inputOf()), { deploymentId, variables: noVariables });
       const [web] = buildPlan(input).groups;
       return JSON.stringify(web?.instances[0]?.networks);
     }, more.fate);
@@ -303,11 +305,11 @@ describe('an instance on a dynamic network', () => {
       const instanceId = row?.id ?? 0;
       const rendered: unknown[] = [];
       const none = { hashes: { templateHashes: {} }, inputKey: '', reused: false, jobs: async () => [] };
-      const update = (vm: InstanceUpdate['vm']): InstanceUpdate => ({ plan, instance, instanceId, rendered: none, vm, canary: false, renderAgain: async ({ networks }) => (rendered.push(networks), none) });
+      const update = (vm: InstanceUpdate['vm']): InstanceUpdate => ({ plan, instance, instanceId, rendered: none, variables: noVariables, vm, canary: false, renderAgain: async ({ networks }) => (rendered.push(networks), none) });
       const task = testTask(db());
       const first = await task.attempt(async (ctx, points) => {
         current = points;
-        await createInstanceVm(ctx, deps, { plan, instance, instanceId });
+        await createInstanceVm(ctx, deps, { plan, instance, instanceId, variables: noVariables });
         return '';
       }, { dieAt, how: 'killed' });
       died = first.died;

@@ -28,6 +28,7 @@ import { testStore, type TestStore } from '../support/director-parts';
 import { startLocalCloud, type TestCloud } from '../support/local-cloud';
 import { edit } from '../support/planning';
 import { testTask } from '../support/task-context';
+import { disabledBackend } from '../../server/variables/disabled';
 
 /** One deployment in two clouds: real CPI processes that one program runs, told apart by a property; agents answer at once. */
 
@@ -65,7 +66,7 @@ function depsOf(): DeployDeps & StemcellDeps {
   });
   const certificate = async () => ({ ca: '', certificate: '', private_key: '' });
   return {
-    db, blobstore: store.blobstore, agents, disks: createDiskCalls(cpis), renderer: { render: unused }, tmpDir: cloud.blobstore, stemcellTags: async () => ({}),
+    db, blobstore: store.blobstore, agents, disks: createDiskCalls(cpis), renderer: { render: unused }, variables: disabledBackend, tmpDir: cloud.blobstore, stemcellTags: async () => ({}),
     cpi: (cpiName) => createVmCalls(cpis, { maxCreateTries: 1, cpiName }),
     clouds: async (ctx) => allCpis(await loadCpis(db)).map(({ name, aliases }) => ({ ...cpis.cpiFor(name, ctx), name, aliases })),
     deleteImage: (ctx, cpi, cid) => cpis.cpiFor(cpi, ctx).deleteStemcell(cid),

@@ -8,7 +8,7 @@ import type { CertificateValue } from '../../server/variables/certificate';
 import { createConfigServerBackend } from '../../server/variables/config-server';
 import { createResolver } from '../../server/variables/resolve';
 import { readSealingKey } from '../../server/variables/seal';
-import { closeVariableSet, createVariableSet, findSuccessfulSet, findVariableSet, listSetVersions, type VariableSet } from '../../server/variables/store';
+import { closeVariableSet, findSuccessfulSet, findVariableSet, fixVersion, listSetVersions, openVariableSet, type VariableSet } from '../../server/variables/store';
 import { startConfigServer, type TestConfigServer } from '../support/config-server';
 import { testStore, type TestStore } from '../support/director-parts';
 
@@ -127,10 +127,11 @@ describe('a config server', () => {
 
 describe('a variable set', () => {
   let set: VariableSet;
+  let lastTask = 0;
   const backend = () => createConfigServerBackend(server.options);
-  const resolver = (of: VariableSet) => createResolver({ db: connections.db, backend: backend(), scope: { director: 'dir', deployment: 'web' }, set: of, write: (work) => connections.db.transaction(work) });
+  const resolver = (of: VariableSet) => createResolver({ db: connections.db, backend: backend(), scope: { director: 'dir', deployment: 'web' }, set: of, fix: (fixed) => connections.db.transaction((tx) => fixVersion(tx, of.id, fixed)), hide: () => undefined });
   beforeEach(async () => {
-    set = await createVariableSet(connections.db, deploymentId);
+    set = await openVariableSet(connections.db, deploymentId, ++lastTask);
   });
 
   it('fixes the version of each name for all that comes after', async () => {
@@ -139,12 +140,12 @@ describe('a variable set', () => {
     server.put('/dir/web/cert', { ca: 'B', key: 'L' });
     expect(await resolver(set).resolve({ a: '((cert))' })).toEqual({ a: { ca: 'A', key: 'K' } });
     expect([...(await listSetVersions(connections.db, set.id)).keys()]).toEqual(['/dir/web/cert']);
-    expect(await resolver(await createVariableSet(connections.db, deploymentId)).resolve('((cert.ca))')).toBe('B');
+    expect(await resolver(await openVariableSet(connections.db, deploymentId, ++lastTask)).resolve('((cert.ca))')).toBe('B');
   });
 
   it('takes no more names once it is closed', async () => {
     server.put('/dir/web/known', 1);
-    await resolver(set).fix(['((known))']);
+    await resolver(set).versionsIn(['((known))']);
     await connections.db.transaction((tx) => closeVariableSet(tx, set.id, true));
     const closed = await findVariableSet(connections.db, set.id);
     expect(closed).toEqual(await findSuccessfulSet(connections.db, deploymentId));

@@ -13,6 +13,7 @@ import { testStore, type TestStore } from './director-parts';
 import { noDisks } from './fake-disks';
 import { tgz } from './fixtures';
 import { mortalBlobstore, testTask, type Points } from './task-context';
+import { disabledBackend } from '../../server/variables/disabled';
 
 /** A director without its processes: a database, a blobstore, a cloud and agents in memory that do whatever they are asked at once. */
 export interface CompileScene extends TestStore {
@@ -111,7 +112,7 @@ export async function countInstances(scene: CompileScene, deployment: string): P
 function depsOf(store: TestStore, scene: CompileScene, points: Points): DeployDeps {
   const certificate = async () => ({ ca: '', certificate: '', private_key: '' });
   return {
-    db: store.connections.db, blobstore: mortalBlobstore(store.blobstore, points), agents: agentsOf(store, scene, points), cpi: () => cloudOf(scene, points), disks: noDisks,
+    db: store.connections.db, blobstore: mortalBlobstore(store.blobstore, points), agents: agentsOf(store, scene, points), cpi: () => cloudOf(scene, points), disks: noDisks, variables: disabledBackend,
     renderer: { render: async ({ jobName, templates }) => ({ jobName, monit: Buffer.alloc(0), files: templates.map(({ src, dest }) => ({ src, dest, content: Buffer.from(src) })) }) },
     nats: { bootstrapCertificate: certificate, permanentCertificate: certificate, movedUrls: async () => undefined, awaitAuthorised: async () => undefined },
     settings: {

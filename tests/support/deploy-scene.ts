@@ -14,6 +14,7 @@ import type { TestStore } from './director-parts';
 import { noDisks } from './fake-disks';
 import { buildRelease, buildStemcell, type ReleaseFixture } from './fixtures';
 import { testTask, type Attempt } from './task-context';
+import { disabledBackend } from '../../server/variables/disabled';
 
 /** A VM of the scene's cloud, with its agent. */
 export interface SceneVm {
@@ -52,7 +53,7 @@ export function deployScene(store: TestStore): DeployScene {
   const vms = new Map<string, SceneVm>();
   const asked = new Map<string, number>();
   const deps: DeployDeps = {
-    db, blobstore: store.blobstore, agents: sceneAgents(vms, asked), cpi: sceneCloud(vms), disks: noDisks, renderer: sceneRenderer,
+    db, blobstore: store.blobstore, agents: sceneAgents(vms, asked), cpi: sceneCloud(vms), disks: noDisks, renderer: sceneRenderer, variables: disabledBackend,
     nats: { bootstrapCertificate: certificate, permanentCertificate: certificate, movedUrls: async () => undefined, awaitAuthorised: async () => undefined },
     settings: {
       director: { name: 'director', uuid: randomUUID(), dnsDomain: 'bosh', localDns: true, useDnsAddresses: false, trustedCertsSha1: 'certs', natsConfigSha1: 'nats', blobstoreConfigSha1: 'blobs', ownAddresses: async () => [] },

@@ -5,6 +5,7 @@ import { CpiError } from '../../server/cpi/errors';
 import type { DeployDeps } from '../../server/deploy/ports';
 import type { TestStore } from './director-parts';
 import type { Points } from './task-context';
+import { disabledBackend } from '../../server/variables/disabled';
 
 const unused = async (): Promise<never> => {
   throw new Error('this test does not expect that call');
@@ -181,7 +182,7 @@ function typeOf({ type }: Record<string, unknown>): string {
 export function diskDeps(store: TestStore, world: DiskWorld, points: Points, settings: Partial<DeployDeps['settings']> = {}): DeployDeps & { maxThreads: number } {
   const certificate = async () => ({ ca: '', certificate: '', private_key: '' });
   return {
-    db: store.connections.db, blobstore: store.blobstore, agents: world.agents(points), disks: world.cloud(points), renderer: { render: unused }, maxThreads: 4,
+    db: store.connections.db, blobstore: store.blobstore, agents: world.agents(points), disks: world.cloud(points), renderer: { render: unused }, variables: disabledBackend, maxThreads: 4,
     cpi: () => ({ createVm: unused, deleteVm: async (_caller, cid) => removeMachine(world, cid), hasVm: unused, setVmMetadata: unused, calculateVmCloudProperties: unused }),
     nats: { bootstrapCertificate: certificate, permanentCertificate: certificate, movedUrls: async () => undefined, awaitAuthorised: async () => undefined },
     settings: {

@@ -8,6 +8,7 @@ import { hashPassword } from '../../server/auth/password';
 import { systemClock } from '../../server/core/clock';
 import { silentLog } from '../../server/core/log';
 import { createCa, issueServerCertificate } from '../../server/nats/credentials';
+import { disabledBackend } from '../../server/variables/disabled';
 import type { TestStore } from './director-parts';
 
 /** The REST API without workers: what it enqueues stays queued. */
@@ -53,7 +54,7 @@ export async function startRestServer(store: TestStore, options: RestServerOptio
   const hash = await hashPassword(password);
   const users = Object.entries({ test: ['bosh.admin'], ...options.scopes }).map(([name, scopes]) => ({ name, password_hash: hash, scopes }));
   const plain: ApiDeps = {
-    db: store.connections.db, blobstore: store.blobstore, identity: createLocalIdentity(users, systemClock), clock: systemClock, log: silentLog,
+    db: store.connections.db, blobstore: store.blobstore, identity: createLocalIdentity(users, systemClock), clock: systemClock, log: silentLog, variables: disabledBackend,
     director: { name: 'TestDirector', uuid: directorUuid, version: '0.0.0', revision: '96f91352', cpi: 'test-cpi', localDns: { enabled: false, domain: 'bosh' }, certificates: [] },
   };
   const deps = options.change?.(plain) ?? plain;

@@ -9,6 +9,7 @@ import type { VmCalls } from '../../server/cpi/vm-calls';
 import { completeVm, createVmIntent, reserveAddresses } from '../../server/deploy/store';
 import { fullSpec } from '../../server/plan/specs';
 import type { ProblemDeps } from '../../server/problems/ports';
+import { disabledBackend } from '../../server/variables/disabled';
 import type { TestStore } from './director-parts';
 import { completePlan, edit, manifestYaml, type World } from './planning';
 import { noDisks } from './fake-disks';
@@ -102,7 +103,7 @@ function depsOf(store: TestStore, scene: Scene, points: Points): ProblemDeps {
     return result;
   };
   return {
-    db: store.connections.db, blobstore: store.blobstore, agents: agentsOf(scene, around), cpi: () => cloudOf(scene, around), disks: noDisks, renderer: { render: unused },
+    db: store.connections.db, blobstore: store.blobstore, agents: agentsOf(scene, around), cpi: () => cloudOf(scene, around), disks: noDisks, renderer: { render: unused }, variables: disabledBackend,
     nats: { bootstrapCertificate: certificate, permanentCertificate: certificate, movedUrls: async () => undefined, awaitAuthorised: async () => undefined },
     settings: {
       director: { name: 'director', uuid: 'deadbeef', dnsDomain: 'bosh', localDns: true, useDnsAddresses: false, trustedCertsSha1: 'certs', natsConfigSha1: 'nats', blobstoreConfigSha1: 'blobs', ownAddresses: async () => [] },

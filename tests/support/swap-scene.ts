@@ -13,6 +13,7 @@ import type { TestStore } from './director-parts';
 import { noDisks } from './fake-disks';
 import { cloudYaml } from './planning';
 import { testTask, type Attempt, type Fate, type Points, type TestTask } from './task-context';
+import { disabledBackend } from '../../server/variables/disabled';
 
 /** A deployment of bare VMs (no jobs: nothing is compiled or rendered), with a cloud and agents of which every call can be the node's last. */
 export interface SwapScene {
@@ -84,7 +85,7 @@ function around(points: Points | undefined): Around {
 function depsOf(store: TestStore, scene: SwapScene, point: Around): DeployDeps {
   const certificate = async () => ({ ca: '', certificate: '', private_key: '' });
   return {
-    db: store.connections.db, blobstore: store.blobstore, agents: agentsOf(scene, point), cpi: () => cloudOf(scene, point), disks: noDisks, renderer: { render: refused },
+    db: store.connections.db, blobstore: store.blobstore, agents: agentsOf(scene, point), cpi: () => cloudOf(scene, point), disks: noDisks, renderer: { render: refused }, variables: disabledBackend,
     nats: { bootstrapCertificate: certificate, permanentCertificate: certificate, movedUrls: async () => undefined, awaitAuthorised: async () => undefined },
     settings: {
       director: { name: 'director', uuid: randomUUID(), dnsDomain: 'bosh', localDns: true, useDnsAddresses: false, trustedCertsSha1: 'certs', natsConfigSha1: 'nats', blobstoreConfigSha1: 'blobs', ownAddresses: async () => ['10.0.1.10'] },

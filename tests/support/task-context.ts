@@ -3,6 +3,7 @@ import type { Blobstore } from '../../server/blobstore/blobstore';
 import { systemClock } from '../../server/core/clock';
 import { describeError } from '../../server/core/errors';
 import { TaskCancelled, TaskLost, type TaskContext } from '../../server/tasks/context';
+import { SecretTexts } from '../../server/tasks/secret-texts';
 import { createStages, errorLine } from '../../server/tasks/stages';
 
 /**
@@ -115,6 +116,8 @@ function createContext(parts: Parts): TaskContext {
     points.pass(true);
     return result;
   };
+  const secrets = new SecretTexts();
+  const note = (text: string) => log(secrets.clean(text));
   const make = (cancellable: boolean): TaskContext => {
     const check = async () => {
       points.pass(true);
@@ -123,8 +126,9 @@ function createContext(parts: Parts): TaskContext {
     return {
       taskId: id, epoch, attempt: epoch, user: 'admin', deployment: undefined, contextId: '', clock: systemClock,
       signal: cancellable ? cancelled : new AbortController().signal,
-      log: { debug: log, info: log, warn: log, error: log },
-      stages: createStages(append, () => systemClock.now()),
+      secrets,
+      log: { debug: note, info: note, warn: note, error: note },
+      stages: createStages(append, () => systemClock.now(), secrets),
       result: async (line) => void results.push(line.trimEnd()),
       cpiOutput: () => undefined,
       fence: check,

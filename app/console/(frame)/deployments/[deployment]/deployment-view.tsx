@@ -138,6 +138,9 @@ function Sources({ deployment }: { deployment: Deployment }) {
             {!config.current && <span className="text-look">a newer version exists; the next deploy uses it</span>}
           </p>
         ))}
+        <p className="flex h-9 items-center px-4 text-sm">
+          <Link className="link" href={`/console/deployments/${encodeURIComponent(deployment.name)}/variables`}>Variables</Link>
+        </p>
         <details onToggle={(event) => setOpen(event.currentTarget.open)}>
           <summary className="flex h-9 cursor-pointer items-center px-4 text-sm text-accent">Manifest of the last deploy</summary>
           {open && (
