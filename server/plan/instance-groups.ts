@@ -1,7 +1,7 @@
 import { networkHasAzs, parseCloudConfig } from '../configs/parse';
 import type { CloudConfig } from '../configs/cloud-config';
 import { groupBy } from '../core/collections';
-import { code, DirectorError, notSupported } from '../core/errors';
+import { code, DirectorError } from '../core/errors';
 import { isHash, type Hash } from '../core/yaml';
 import { applyingAddons, mergeRuntimeConfigs, parseRuntimeConfig, withAddons } from '../deployments/addons';
 import { findRelease, findStemcells, resolveVersions } from '../deployments/artifacts';

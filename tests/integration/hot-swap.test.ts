@@ -37,7 +37,7 @@ describe('a VM that is swapped', () => {
     scene.calls.splice(0);
     await scene.attempt(second, swapManifest('1.2'));
     const known = await whatIsKnown(store);
-    expect(stages(second.events())).toEqual(['Preparing deployment', 'Creating missing vms', 'Downloading packages', 'Updating instance']);
+    expect(stages(second.events())).toEqual(['Preparing deployment', 'Preparing package compilation', 'Creating missing vms', 'Downloading packages', 'Updating instance']);
     expect(known).toMatchObject({ active: [{ ips: ['10.0.1.12/32'] }], spare: [], orphaned: [{ cid: old, ips: ['10.0.1.11/32'] }], addresses: { '10.0.1.11/32': 'orphan', '10.0.1.12/32': 'instance' } });
     const fresh = agentOf(known.active[0]?.cid ?? '');
     expect(scene.calls.filter((call) => /prepare|stop|shutdown|start/.test(call))).toEqual([`prepare ${fresh}`, `stop ${agentOf(old)}`, `shutdown ${agentOf(old)}`, `start ${fresh}`]);
