@@ -24,7 +24,7 @@ export async function orphanVm(ctx: TaskContext, deps: DeployDeps, vm: { id: num
   await ctx.write(async (tx) => {
     const orphan = await recordOrphan(tx, vm.id);
     if (!orphan) return;
-    const event = { user: ctx.user, action: 'orphan', objectType: 'vm', objectName: orphan.cid, taskId: ctx.taskId, deployment: orphan.deploymentName, instance: orphan.instanceName };
+    const event = { user: ctx.user, action: 'orphan', objectType: 'vm', objectName: orphan.cid, taskId: ctx.taskId, deployment: orphan.deployment, instance: orphan.instance };
     const parentId = await recordEvent(tx, event);
     await recordEvent(tx, { ...event, parentId });
   });

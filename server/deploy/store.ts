@@ -2,6 +2,8 @@ import { and, eq, getTableColumns, inArray, isNull, not, sql, type SQL } from 'd
 import type { Db, Tx } from '../../db/client';
 import * as t from '../../db/schema';
 import { deleteOldLinks } from '../deployments/links-store';
+import { instanceName } from '../instances/instance';
+import { orphanVm } from '../instances/orphan-vm-store';
 import { listDisks, listDisksOf, type Disk } from '../disks/store';
 import { updateAliases } from '../dns/aliases-store';
 import type { DnsIdentity } from '../dns/names';
@@ -188,18 +190,18 @@ export async function activateVm(tx: Tx, vmId: number): Promise<void> {
   await tx.update(t.vms).set({ active: true }).where(eq(t.vms.id, vmId));
 }
 
-/** The VM, with its addresses, is nobody's until the clean-up has deleted it. Undefined when that is recorded already. */
-export async function recordOrphan(tx: Tx, vmId: number): Promise<{ cid: string; deploymentName: string; instanceName: string } | undefined> {
-  const { rows } = await tx.execute<{ id: number; cid: string; deploymentName: string; instanceName: string }>(sql`
-    INSERT INTO orphaned_vms (cid, agent_id, cpi, az, deployment_name, instance_name, stemcell_api_version)
-    SELECT v.cid, v.agent_id, v.cpi, v.az, d.name, i.job || '/' || i.uuid, v.stemcell_api_version
-    FROM vms v JOIN instances i ON i.id = v.instance_id JOIN deployments d ON d.id = i.deployment_id WHERE v.id = ${vmId} AND v.cid IS NOT NULL
-    RETURNING id, cid, deployment_name AS "deploymentName", instance_name AS "instanceName"`);
-  const [orphan] = rows;
-  if (!orphan) return undefined;
-  await tx.update(t.ipAddresses).set({ instanceId: null, vmId: null, orphanedVmId: orphan.id }).where(eq(t.ipAddresses.vmId, vmId));
-  await tx.delete(t.vms).where(eq(t.vms.id, vmId));
-  return orphan;
+/** Notes a VM as orphaned; undefined when that is recorded already. */
+export async function recordOrphan(tx: Tx, vmId: number): Promise<{ cid: string; deployment: string; instance: string } | undefined> {
+  const [vm] = await tx
+    .select({ cid: t.vms.cid, deployment: t.deployments.name, group: t.instances.job, uuid: t.instances.uuid })
+    .from(t.vms)
+    .innerJoin(t.instances, eq(t.instances.id, t.vms.instanceId))
+    .innerJoin(t.deployments, eq(t.deployments.id, t.instances.deploymentId))
+    .where(eq(t.vms.id, vmId));
+  if (!vm || vm.cid === null) return undefined;
+  const owner = { deployment: vm.deployment, instance: instanceName(vm) };
+  await orphanVm(tx, vmId, owner);
+  return { cid: vm.cid, ...owner };
 }
 
 /** Marks a VM before `delete_vm`: from here on it is not active and a later attempt deletes it again. */

@@ -206,7 +206,8 @@ function manifestOf(wishes: readonly GroupWish[]): string {
   const groups = wishes.map(({ size, both, first, others, nic }, i) => {
     const more = [...new Set(others)].filter((name) => name !== first);
     const networks = [{ name: first, ...(more.length > 0 ? { default: ['dns', 'gateway'] } : {}) }, ...more.map((name) => ({ name, ...(nic && name !== 'cloud' ? { nic_group: 1 } : {}), ...(name === 'elastic' ? { static_ips: Array.from({ length: size }, (_, n) => `5.5.${i}.${n}`) } : {}) }))];
-    return { name: `g${i}`, instances: size, azs: both ? ['z1', 'z2'] : ['z1'], vm_type: 'small', stemcell: 'default', networks, jobs: [{ name: 'server', release: 'rel' }] };
+    // A VIP of an instance that goes with its AZ is free only after it has gone: such a deploy is refused.
+    return { name: `g${i}`, instances: size, azs: both || more.includes('elastic') ? ['z1', 'z2'] : ['z1'], vm_type: 'small', stemcell: 'default', networks, jobs: [{ name: 'server', release: 'rel' }] };
   });
   return JSON.stringify({
     name: 'dep', releases: [{ name: 'rel', version: '1.0' }], stemcells: [{ alias: 'default', os: 'ubuntu', version: '1.200' }],
