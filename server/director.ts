@@ -276,7 +276,7 @@ function deployDeps({ config, db, blobstore, agents, renderer, variables, cpis, 
         ownAddresses: () => ownAddresses(config, db), ignoreMissingGateway: config.networks.ignore_missing_gateway,
       },
       maxThreads: config.max_threads, maxVmCreateTries: config.max_vm_create_tries, agentWaitTimeoutMs: config.agent.wait_timeout_s * 1_000, agentEnv: config.agent.env,
-      natsUrls: config.nats.agent_urls ?? config.nats.urls, agentBlobstores, shortLivedBootstrapCredentials: config.agent.short_lived_bootstrap_credentials,
+      natsUrls: config.nats.agent_urls ?? config.nats.urls, agentBlobstores, shortLivedBootstrapCredentials: config.agent.short_lived_bootstrap_credentials, natsDeliveredTemplates: config.agent.nats_delivered_templates,
       cpiResizesDisks: config.enable_cpi_resize_disk, cpiUpdatesDisks: config.enable_cpi_update_disk, snapshots: config.snapshots.enabled,
     },
   };

@@ -95,7 +95,7 @@ function createAgent(deps: RequestDeps, target: AgentTarget, caller: AgentCaller
     compilePackageWithSignedUrl: (source) => compiled('compile_package_with_signed_url', [source]),
     updateSettings: async (settings) => void (await long('update_settings', [settings])),
     uploadBlob: ({ blobId, digest, content }) =>
-      delivered(() => long('upload_blob', [{ blob_id: blobId, checksum: digest, payload: content.toString('base64') }])),
+      delivered(() => long('upload_blob', [{ blob_id: blobId, checksum: digest, payload: mimeBase64(content) }])),
     syncDns: async (records, options = {}) => (await request(deps, { target, caller, ...syncDnsRequest(records), failWhenAbsent: options.absent === 'fail' })) === 'synced',
     listDisk: () => longFor(diskList, 'list_disk', []),
     mountDisk: async (cid) => void (await long('mount_disk', [cid])),
@@ -156,6 +156,11 @@ async function ignoringWith<T>(text: string, instead: T, work: () => Promise<T>)
 }
 
 /** False for the refusals after which the content goes through the blobstore. */
+/** Base64 in lines of 60 characters, each ended by a line break, as Ruby writes it. */
+function mimeBase64(content: Buffer): string {
+  return content.toString('base64').replace(/.{1,60}/g, '$&\n');
+}
+
 async function delivered(work: () => Promise<unknown>): Promise<boolean> {
   try {
     await work();

@@ -26,9 +26,13 @@ export async function withSignedUrls(deps: DeployDeps, recipient: Pick<Recipient
   return { ...spec, packages: Object.fromEntries(packages) };
 }
 
-/** Templates have no URL form: agents without credentials get them over NATS, just before they are needed. Repeating it is harmless. */
+/**
+ * Brings templates to an agent over NATS, just before they are needed: where the director is told to, and to agents without credentials,
+ * because templates have no URL form. They are in the blobstore as well, from where an agent that does not take them fetches them.
+ * Repeating it is harmless. Fallback: cloudfoundry/bosh src/bosh-director/lib/bosh/director/rendered_templates_persister.rb.
+ */
 export async function sendTemplates(ctx: TaskContext, deps: DeployDeps, recipient: Recipient, archive: RenderedTemplatesArchive | undefined): Promise<void> {
-  if (!archive || !signsUrlsFor(deps, recipient)) return;
+  if (!archive || !(deps.settings.natsDeliveredTemplates || signsUrlsFor(deps, recipient))) return;
   const content = await deps.blobstore.read(archive.blobstore_id, archive.sha1);
   const taken = await deps.agents.agentFor(recipient.agent, ctx).uploadBlob({ blobId: archive.blobstore_id, digest: archive.sha1, content });
   if (!taken) ctx.log.warn(`Agent of '${recipient.agent.name}' does not take templates over NATS and has to fetch them from its blobstore`);

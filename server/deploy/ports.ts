@@ -43,6 +43,8 @@ export interface DeploySettings {
   cpiUpdatesDisks: boolean;
   /** Snapshots of disks are made when instances were stopped. */
   snapshots: boolean;
+  /** Agents get their templates over NATS. Only tests leave it out. */
+  natsDeliveredTemplates?: boolean;
 }
 
 export interface NatsPort {

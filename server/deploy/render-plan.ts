@@ -28,7 +28,7 @@ export interface RenderedInstance {
   jobs(): Promise<readonly RenderedJob[]>;
 }
 
-type JobSources = Pick<RenderJob, 'jobName' | 'monit' | 'templates'>;
+type JobSources = Pick<RenderJob, 'jobName' | 'monit' | 'templates' | 'propertiesSchema'>;
 
 /** Reads each job archive once per task. */
 export class JobSourceCache {
@@ -95,7 +95,7 @@ export async function renderPlan(caller: RenderCaller, deps: RenderDeps, plan: P
       }
       const outcome = await render();
       if (outcome.ok) rendered.set(instance.uuid, { ...(last ? { archive: last } : {}), inputKey: input.key, reused: false, hashes: hashesOf(outcome.jobs), jobs: async () => outcome.jobs });
-      else groupFailure ??= groupErrorText(group.name, outcome.errors);
+      else groupFailure ??= failureText(group.name, outcome);
     });
     if (groupFailure !== undefined) failures.push(groupFailure);
   }
@@ -107,15 +107,26 @@ export async function renderPlan(caller: RenderCaller, deps: RenderDeps, plan: P
 export async function renderAgain(caller: RenderCaller, deps: RenderDeps, { plan, ...means }: RenderMeans & { plan: Plan }, instance: InstancePlan): Promise<RenderedInstance> {
   const input = await renderInput(instance, plan, await renderContext(deps, plan, means));
   const outcome = await renderJobs(caller, deps, { jobs: input.jobs, variables: means.variables });
-  if (!outcome.ok) throw deploymentRenderError([groupErrorText(instance.group, outcome.errors)]);
+  if (!outcome.ok) throw deploymentRenderError([failureText(instance.group, outcome)]);
   return { inputKey: input.key, reused: false, hashes: hashesOf(outcome.jobs), jobs: async () => outcome.jobs };
 }
 
-type Outcome = { ok: true; jobs: readonly RenderedJob[] } | { ok: false; errors: string[] };
+/** `badProperties`: text of the first job whose properties do not fit their schema; then nothing else counts, as if nothing had been rendered. */
+interface Failed {
+  ok: false;
+  errors: string[];
+  badProperties: string | undefined;
+}
+
+type Outcome = { ok: true; jobs: readonly RenderedJob[] } | Failed;
+
+function failureText(group: string, { errors, badProperties }: Failed): string {
+  return badProperties ?? groupErrorText(group, errors);
+}
 
 function contentsOf(outcome: Outcome): readonly RenderedJob[] {
   if (outcome.ok) return outcome.jobs;
-  throw deploymentRenderError(outcome.errors);
+  throw deploymentRenderError(outcome.badProperties === undefined ? outcome.errors : [outcome.badProperties]);
 }
 
 function hashesOf(jobs: readonly RenderedJob[]): RenderedHashes {
@@ -153,16 +164,18 @@ async function renderInput(instance: InstancePlan, plan: Plan, context: RenderCo
 
 async function renderJobs(caller: RenderCaller, deps: RenderDeps, { jobs, variables }: { jobs: readonly JobInput[]; variables: DeploymentVariables }): Promise<Outcome> {
   const resolved = await resolveJobs(jobs.map(({ job }) => job), variables);
-  if (!resolved.ok) return resolved;
+  if (!resolved.ok) return { ...resolved, badProperties: undefined };
   const rendered: RenderedJob[] = [];
   const errors: string[] = [];
+  let badProperties: string | undefined;
   for (const [i, job] of resolved.jobs.entries()) {
     try {
       rendered.push(withLinksFile(await deps.renderer.render(job, caller.scope, caller.signal), jobs[i]?.provided ?? []));
     } catch (error) {
       if (!(error instanceof RenderError)) throw error;
       errors.push(error.message);
+      if (error.stage === 'properties') badProperties ??= error.message;
     }
   }
-  return errors.length > 0 ? { ok: false, errors } : { ok: true, jobs: rendered };
+  return errors.length > 0 ? { ok: false, errors, badProperties } : { ok: true, jobs: rendered };
 }

@@ -17,19 +17,23 @@ export interface TemplateFailure {
 export class RenderError extends Error {
   readonly jobName: string;
   readonly failures: readonly TemplateFailure[];
+  readonly stage: RenderStage;
 
   constructor(jobName: string, failures: readonly TemplateFailure[], stage: RenderStage = 'templates') {
     super(jobErrorText(jobName, failures, stage));
     this.name = 'RenderError';
     this.jobName = jobName;
     this.failures = failures;
+    this.stage = stage;
   }
 }
 
-export type RenderStage = 'monit' | 'templates';
+/** `properties`: they do not fit their schema, and nothing was rendered. */
+export type RenderStage = 'properties' | 'monit' | 'templates';
 
 /** `- Unable to render templates for job 'x'. Errors are:` and its entries; bare lines when it was monit that failed. */
 export function jobErrorText(jobName: string, failures: readonly TemplateFailure[], stage: RenderStage): string {
+  if (stage === 'properties') return failures.map(({ message }) => message).join('\n');
   const lines = failures.map((failure) => failureText(failure).trim());
   if (stage === 'monit') return lines.join('\n');
   return withHeader(`- Unable to render templates for job '${jobName}'. Errors are:`, lines.map((line) => `- ${line}`));

@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { extract } from 'tar-stream';
 import { z } from 'zod';
-import { code, DirectorError, notSupported } from '../core/errors';
+import { code, DirectorError } from '../core/errors';
 import type { RenderJob } from './render-job';
 
 /**
@@ -70,14 +70,14 @@ export async function readJobArchive(source: Buffer | Readable, { jobName, parse
 }
 
 /** The archive's part of a RenderJob. Throws DirectorError for a job that cannot be rendered. */
-export function jobSources({ manifest, monit, templates, propertiesSchema }: JobArchive): Pick<RenderJob, 'jobName' | 'monit' | 'templates'> {
+export function jobSources({ manifest, monit, templates, propertiesSchema }: JobArchive): Pick<RenderJob, 'jobName' | 'monit' | 'templates' | 'propertiesSchema'> {
   const { name } = manifest;
   if (!monit) throw new DirectorError(code.jobMissingMonit, `Job '${name}' has no file named 'monit' and cannot be rendered`);
-  if (propertiesSchema !== undefined) throw notSupported(`properties_schema.json (job '${name}')`);
   return {
     jobName: name,
     monit,
     templates: [...templates].map(([src, text]) => ({ src, dest: manifest.templates[src] ?? src, text })),
+    ...(propertiesSchema === undefined ? {} : { propertiesSchema }),
   };
 }
 

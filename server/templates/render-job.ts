@@ -51,6 +51,8 @@ export interface RenderJob {
   monit: TemplateText;
   /** In the order of the job spec; `src` and `dest` are relative paths. */
   templates: { src: string; dest: string; text: TemplateText }[];
+  /** Parsed `properties_schema.json`, which the properties must fit before anything is rendered; undefined without one. */
+  propertiesSchema?: unknown;
 }
 
 export interface RenderedFile {
@@ -70,6 +72,8 @@ export interface RenderedJob {
 export interface EncodedJob {
   json: string;
   templates: string[];
+  /** What the schema is held against; undefined without a schema. JSON of `{ schema, properties }`. */
+  check?: string;
 }
 
 /** Serialises the job for the VM. */
@@ -81,13 +85,16 @@ export function encodeJob(job: RenderJob): EncodedJob {
     dns: { ...job.dns, instances: job.dns.instances ?? {} },
     sources: sources.map(({ src, text }) => [src, Buffer.from(text).toString('base64')]),
   });
-  return { json, templates: sources.map(({ src }) => src) };
+  const { propertiesSchema: schema, context: { properties } } = job;
+  return { json, templates: sources.map(({ src }) => src), ...(schema === undefined ? {} : { check: toJson({ schema, properties }) }) };
 }
 
 /** Key under which the result of the job may be cached: everything that decides the output, and nothing else. */
 export function jobKey(job: RenderJob, encoded: EncodedJob): string {
   const hash = createHash('sha256').update(preludeVersion).update(encoded.json).update('\0');
-  return hash.update(JSON.stringify(job.templates.map(({ dest }) => dest))).digest('hex');
+  hash.update(JSON.stringify(job.templates.map(({ dest }) => dest)));
+  if (encoded.check !== undefined) hash.update('\0').update(encoded.check);
+  return hash.digest('hex');
 }
 
 /** JSON with `bigint` as a number and `Map` as an object in its own order; `undefined` values of objects are left out. */

@@ -7,7 +7,7 @@ import { prelude } from './prelude.rb';
 import { encodeJob, jobKey, type RenderedJob, type RenderJob } from './render-job';
 import { RenderThread, RenderTimeout } from './render-thread';
 import type { VmSnapshot } from './ruby-vm';
-import type { RenderRequest, WorkerReply } from './worker-messages';
+import { checkingProperties, type RenderRequest, type WorkerReply } from './worker-messages';
 
 export interface RendererOptions {
   /** The bundled `server/templates/worker.ts`. */
@@ -70,7 +70,7 @@ export class Renderer {
     const key = jobKey(job, encoded);
     const known = this.#cache.find(key);
     if (known) return known;
-    const rendering = this.#running.get(key) ?? this.#renderNew(key, job, { scope, ...encoded });
+    const rendering = this.#running.get(key) ?? this.#renderNew(key, job, { scope, jobName: job.jobName, ...encoded });
     return signal ? unlessAborted(rendering, signal) : rendering;
   }
 
@@ -143,6 +143,7 @@ export class Renderer {
     if (error instanceof RenderTimeout) {
       const template = pending.request.templates[error.template] ?? 'monit';
       const message = `it did not end within ${this.#options.timeoutMs / 1000} s and was stopped`;
+      if (error.template === checkingProperties) return pending.reject(new RenderError(jobName, [{ template, line: '(unknown)', message: `Error validating properties for ${jobName}: ${message}` }], 'properties'));
       return pending.reject(new RenderError(jobName, [{ template, line: '(unknown)', message }], error.template === 0 ? 'monit' : 'templates'));
     }
     pending.attempts++;

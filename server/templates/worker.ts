@@ -1,9 +1,10 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { z } from 'zod';
 import type { RenderStage, TemplateFailure } from './errors';
+import { propertiesFault } from './properties-schema';
 import { loadRubyModule } from './ruby-module';
 import { bootVm, restoreVm, type RubyVm, type VmSnapshot, VmFailure } from './ruby-vm';
-import { type RenderRequest, renderRequest, type WorkerReply, workerStart } from './worker-messages';
+import { checkingProperties, type RenderRequest, renderRequest, type WorkerReply, workerStart } from './worker-messages';
 
 /**
  * A worker thread that renders one job at a time in a Ruby VM. Bundled as a program of its own.
@@ -34,6 +35,9 @@ class JobWorker {
   render(request: RenderRequest): WorkerReply {
     if (request.scope !== this.#scope) this.#vm = undefined;
     this.#scope = request.scope;
+    Atomics.store(this.#progress, 0, checkingProperties);
+    const fault = checkProperties(request);
+    if (fault !== undefined) return { kind: 'failed', failures: [{ template: schemaFile, line: '(unknown)', message: fault }], stage: 'properties' };
     const failures: TemplateFailure[] = [];
     const contents: Uint8Array[] = [];
     let room = maxOutputBytes;
@@ -73,6 +77,16 @@ class JobWorker {
     this.#vm = vm;
     return vm;
   }
+}
+
+const schemaFile = 'properties_schema.json';
+const checked = z.object({ schema: z.unknown(), properties: z.unknown() });
+
+/** What is wrong with the job's properties; here and not in the main thread, because the patterns of a schema may take forever. */
+function checkProperties({ jobName, check }: RenderRequest): string | undefined {
+  if (check === undefined) return undefined;
+  const { schema, properties } = checked.parse(JSON.parse(check));
+  return propertiesFault(jobName, schema, properties);
 }
 
 /** A Ruby string literal without interpolation. */

@@ -99,6 +99,12 @@ test('an exception is an error with the words of the agent; unknown methods are 
   await to.updateSettings({ trusted_certs: '', disk_associations: [] });
   expect(await to.info()).toEqual({ api_version: 0 });
   expect(await to.uploadBlob({ blobId: 'b', digest: 'd', content: Buffer.from('x') })).toBe(false);
+  const windows = await openAgent({ upload_blob: () => { throw new Error('Opening blob store file: open \\var\\vcap\\data\\blobs\\b: The system cannot find the path specified.'); } });
+  expect(await client.agentFor(target(windows), caller).uploadBlob({ blobId: 'b', digest: 'd', content: Buffer.from('x') })).toBe(false);
+  const taking = await openAgent({ upload_blob: () => 'd' });
+  expect(await client.agentFor(target(taking), caller).uploadBlob({ blobId: 'b', digest: 'd', content: Buffer.alloc(46) })).toBe(true);
+  // Lines of 60 characters, as a Ruby director sends them.
+  expect(taking.received.at(-1)).toEqual({ method: 'upload_blob', args: [{ blob_id: 'b', checksum: 'd', payload: `${'A'.repeat(60)}\nAA==\n` }] });
   expect(await to.uploadBlob({ blobId: 'b', digest: 'd', content: Buffer.alloc(1 << 20) })).toBe(false);
 });
 

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { RenderError } from '../../server/templates/errors';
+import { createCa, issueServerCertificate } from '../../server/nats/credentials';
 import type { DnsIds, RenderJob, TemplateSpec } from '../../server/templates/render-job';
 import { Renderer } from '../../server/templates/renderer';
 import { bundleProgram } from '../support/bundle';
@@ -31,6 +32,16 @@ async function failureOf(rendering: Promise<unknown>): Promise<RenderError> {
   const error: unknown = await rendering.then(() => new Error('it rendered'), (reason: unknown) => reason);
   if (error instanceof RenderError) return error;
   throw error;
+}
+
+/** One whose time limit does not run out for its start. */
+async function warmRenderer(timeoutMs: number): Promise<Renderer> {
+  const starting = new Renderer({ workerPath, timeoutMs });
+  for (let attempt = 1; attempt <= 5; attempt++) {
+    const warm = await starting.render(renderJob(`warm up ${attempt}`), 'w').then(() => true, () => false);
+    if (warm) break;
+  }
+  return starting;
 }
 
 async function errorOf(text: string, spec: Partial<TemplateSpec> = {}): Promise<string> {
@@ -100,6 +111,19 @@ describe('the evaluation context', () => {
     ['if_link', `<% if_link('db') do |db| %><%= db.instances.size %><% end %>`, '2'],
     ['if_link of a link without instances', `<% if_link('broken') do %>1<% end.else do %>2<% end %>`, '2'],
     ['if_link … else_if_link', `<% if_link('nope') do %>1<% end.else_if_link('db') do |db| %><%= db.p('port') %><% end.else do %>3<% end %>`, '5432'],
+    ['p of a false default', `<%= p('nope', false) %>`, 'false'],
+    ['spec.address, dns_domain_name and names of networks', `<%= spec.address %> <%= spec.dns_domain_name %> <%= spec.networks.private.dns_record_name %>`, '10.0.0.5 bosh 2.web.private.shop.bosh'],
+    ['spec.properties, spec.links and spec.job', `<%= spec.properties.port %> <%= spec.links.db.instances[1].id %> <%= spec.job.template %> <%= spec.job.templates[0].version %> <%= spec.release.name %>`, '8080 i1 nginx abc site'],
+    ['spec like a hash', `<%= spec[:name] %> <%= spec['index'] %> <%= spec.to_h.key?(:deployment) %> <%= spec.respond_to?(:az) %> <%= spec.respond_to?(:nope) %> <%= spec.class.ancestors.include?(OpenStruct) %>`, 'web 2 true true false true'],
+    ['if_p does not take nil for a value', `<% if_p('tls.cert') do %>1<% end.else do %>2<% end %>`, '2'],
+    ['if_p of false', `<% if_p('tls.enabled') do |on| %><%= on.inspect %><% end %>`, 'false'],
+    ['if_p over several instances of a link', `<% link('db').instances.each do |i| %><% i.if_p('weight') do |w| %><%= i.id %>=<%= w %><% end if i.properties %><% end %>`, 'i1=3'],
+    ['a chain of else_if_link on a link', `<% if_link('nope') do %>1<% end.else_if_p('nope') do %>2<% end.else_if_link('db') do |db| %><%= db.instances[0].address %><% end %>`, '10.0.0.8'],
+    ['lambdas, heredocs, case, inline rescue, ensure', `<% f = ->(x) { x * 2 }; t = <<~EOS
+  a#{f.(2)}
+EOS
+begin; r = case p('port') when 8000..9000 then 'in' else 'out' end; ensure; d = 1; end %><%= t.strip %> <%= r %> <%= (raise('x') rescue 'saved') %> <%= [3, 1].each_with_index.map { |v, i| v * i }.inject(:+) %> <%= 'a1b2'.scan(/\\d/).join %>`, 'a4 in saved 1 12'],
+    ['private methods and instance variables of the context', `<%= lookup_property(@raw_properties, 'tls.ciphers').size %> <%= @properties.port %> <%= openstruct({ 'a' => 1 }).a %>`, '2 8080 1'],
     ['the context in a helper method', `<%- def twice(name)\n  return p(name) * 2\nend -%>\n<%= twice('port') %>`, '16160'],
   ])('%s', async (_title, template, expected) => {
     expect(await rendered(template, { properties, links })).toBe(expected);
@@ -111,6 +135,7 @@ describe('the evaluation context', () => {
     ['a property that is null', `<%= p('tls.cert') %>`, `1: Can't find property '["tls.cert"]'`],
     ['a missing link', `<%= link('nope') %>`, `1: Can't find link 'nope'`],
     ['a link without instances', `<%= link('broken') %>`, `1: Can't find link 'broken'`],
+    ['indexing a number', `<%= p('port.x', 1) %>`, `1: no implicit conversion of String into Integer`],
     ['a missing link property', `<%= link('db').p('nope') %>`, `1: Can't find property '["nope"]'`],
     ['a step through nil', `a\n<%= spec.nope.more %>`, `2: undefined method 'more' for nil`],
     ['an unknown name', `<%= nope %>`, `1: undefined local variable or method 'nope' for an instance of Bosh::Common::Template::EvaluationContext`],
@@ -141,11 +166,27 @@ describe('ERB', () => {
     ['knows IPAddr', `<%= IPAddr.new('10.0.0.0/30').to_range.map(&:to_s).last %> <%= (IPAddr.new('x') rescue 'bad') %>`, '10.0.0.3 bad'],
     ['knows blank?, present? and shellescape', `<%= [nil, '', ' ', [], 0, 'x', false].map(&:blank?).join(' ') %> <%= 'x'.present? %> <%= "a b".shellescape %>`, 'true true true true false false true true a\\ b'],
     ['knows OpenSSL, Digest, Base64, URI, Set, Shellwords', `<%= Digest::SHA1.hexdigest('a')[0, 4] %> <%= Base64.strict_encode64('a') %> <%= URI.parse('http://h:1/p').port %> <%= (URI.parse('::') rescue $!.class) %> <%= Set[1, 1].size %> <%= OpenSSL::Digest::SHA256.hexdigest('')[0, 4] %>`, '86f7 YQ== 1 URI::InvalidURIError 1 e3b0'],
+    ['prints %%> inside tags as %>', `<%= '%%>' %>`, '%>'],
+    ['knows Time, CGI, SecureRandom, Date and OpenStruct', `<%= Time.at(0).utc.year %> <%= CGI.escapeHTML('<') %> <%= SecureRandom.hex(2).size %> <%= Date.new(2026, 1, 2).iso8601 %> <%= OpenStruct.new(a: 1).a %>`, '1970 &lt; 4 2026-01-02 1'],
     ['lets templates require what is there', `<% require 'json'; require 'yaml'; require 'cgi'; require 'uri'; require 'shellwords'; require 'socket'; require 'active_support/core_ext/object/blank' %><%= CGI.escape('a b') %>`, 'a+b'],
     ['puts to a place where nobody looks', `<% puts 'x'; warn 'y' %>ok`, 'ok'],
     ['lets a block time out by the host', `<%= Timeout.timeout(1) { 5 } %>`, '5'],
   ])('%s', async (_title, template, expected) => {
     expect(await rendered(template)).toBe(expected);
+  });
+
+  it('reads X.509 certificates and names', async () => {
+    const ca = await createCa('lab-ca', 365);
+    const { certificate } = await issueServerCertificate(ca, { cn: 'db.example.com', dnsNames: ['db.example.com', 'other'], ips: ['10.0.0.5'], days: 30 });
+    const template = `<%- cert = OpenSSL::X509::Certificate.new(p('cert')) -%>
+<%= cert.subject.to_a.map { |name, value, _| "#{name}=#{value}" }.last %> <%= cert.issuer == OpenSSL::X509::Certificate.new(p('ca')).subject %>
+<%= ((cert.not_after - cert.not_before) / 86_400).round %> <%= cert.not_after > Time.now %>
+<%= cert.extensions.find { |one| one.oid == 'subjectAltName' }.value %>
+<%= OpenSSL::X509::Name.parse('/C=US/CN=web').to_a.map { |part| part[1] }.join(' ') %> <%= OpenSSL::X509::Name.new([['CN', 'x']]) %>
+<%= (OpenSSL::X509::Certificate.new('no') rescue $!.class) %> <%= cert.verify(OpenSSL::X509::Certificate.new(p('ca')).public_key) %>`;
+    expect(await rendered(template, { properties: { cert: certificate, ca: ca.certificate } })).toBe(
+      'CN=db.example.com true\n30 true\nDNS:db.example.com, DNS:other, IP Address:10.0.0.5\nUS web /CN=x\nOpenSSL::X509::CertificateError true',
+    );
   });
 
   it('passes bytes through as they are', async () => {
@@ -252,6 +293,33 @@ describe('a job', () => {
   });
 });
 
+describe('properties with a schema', () => {
+  const schema = (properties: object) => ({ $schema: 'https://json-schema.org/draft/2020-12/schema', properties });
+
+  it('are checked before anything is rendered', async () => {
+    const job = renderJob('<% raise %>', { properties: { port: 'x' } }, { propertiesSchema: schema({ port: { type: 'integer' } }) });
+    const error = await failure(job);
+    expect([error.stage, error.message]).toEqual(['properties', 'Error validating properties for nginx\nvalue at `/port` is not an integer']);
+    expect(await rendered('<%= p("port") %>', { properties: { port: 80 } }, { propertiesSchema: schema({ port: { type: 'integer' } }) })).toBe('80');
+  });
+
+  it('are checked anew with another schema', async () => {
+    expect(await rendered('same', { properties: { port: 81 } }, { propertiesSchema: schema({ port: { type: 'integer' } }) })).toBe('same');
+    expect((await failure(renderJob('same', { properties: { port: 81 } }, { propertiesSchema: schema({ port: { maximum: 80 } }) }))).message).toMatch(/greater than: 80/);
+  });
+
+  it('whose patterns take forever end with the time limit', async () => {
+    const impatient = await warmRenderer(1_500);
+    try {
+      const job = renderJob('x', { properties: { name: `${'a'.repeat(40)}!` } }, { propertiesSchema: schema({ name: { pattern: '^(a+)+$' } }) });
+      expect((await failure(job, impatient)).message).toBe('Error validating properties for nginx: it did not end within 1.5 s and was stopped');
+      expect((await impatient.render(renderJob('well'), 'w')).files[0]?.content.toString()).toBe('well');
+    } finally {
+      await impatient.stop();
+    }
+  });
+});
+
 describe('the sandbox', () => {
   test.each([
     ['JS.eval', `require 'js'; JS.eval('return process.env.HOME')`, /reached for the host/],
@@ -297,12 +365,11 @@ describe('the sandbox', () => {
 
 describe('the renderer', () => {
   it('kills a runaway template and renders what waited behind it', async () => {
-    const impatient = new Renderer({ workerPath, timeoutMs: 500 });
+    const impatient = await warmRenderer(1_500);
     try {
-      await impatient.render(renderJob('warm up'), 'w');
       const endless = failure(renderJob('', {}, { templates: [{ src: 'ok', dest: 'ok', text: 'x' }, { src: 'endless.erb', dest: 'e', text: '<% loop {} %>' }] }), impatient);
       const waiting = [1, 2, 3].map((n) => impatient.render(renderJob(`job ${n}`), 'task 2'));
-      expect((await endless).failures).toEqual([{ template: 'endless.erb', line: '(unknown)', message: 'it did not end within 0.5 s and was stopped' }]);
+      expect((await endless).failures).toEqual([{ template: 'endless.erb', line: '(unknown)', message: 'it did not end within 1.5 s and was stopped' }]);
       const abort = new AbortController();
       const aborted = impatient.render(renderJob('not waited for'), 'task 2', abort.signal);
       abort.abort(new Error('cancelled'));
