@@ -10,6 +10,7 @@ import { scheduledOrphanedVmCleanup, type OrphanedVmDeps } from '../../server/ta
 import { scheduledRecordsCleanup } from '../../server/task-types/scheduled-records-cleanup';
 import { scheduledOrphanedDiskCleanup } from '../../server/task-types/orphan-disks';
 import { snapshotDeployments } from '../../server/task-types/snapshots';
+import { scheduledOrphanedNetworkCleanup } from '../../server/task-types/orphaned-networks';
 import { scheduledTasksCleanup } from '../../server/task-types/scheduled-tasks-cleanup';
 import { noDisks } from '../support/fake-disks';
 import { startTestNode, testStore, type TestStore } from '../support/director-parts';
@@ -419,7 +420,7 @@ describe('the clean-up of records', () => {
 
 describe('every command', () => {
   it('with work to do has a task type that takes its payload', () => {
-    const types = [scheduledTasksCleanup, scheduledEventsCleanup, scheduledOrphanedVmCleanup, scheduledDnsBlobsCleanup, scheduledDnsTombstoneCleanup, scheduledRecordsCleanup, scheduledOrphanedDiskCleanup, snapshotDeployments];
+    const types = [scheduledTasksCleanup, scheduledEventsCleanup, scheduledOrphanedVmCleanup, scheduledDnsBlobsCleanup, scheduledDnsTombstoneCleanup, scheduledRecordsCleanup, scheduledOrphanedDiskCleanup, scheduledOrphanedNetworkCleanup, snapshotDeployments];
     const payloads = new Map(types.map((one) => [one.type, (value: unknown): unknown => one.payload.parse(value)]));
     const settings = schedulerSchema.parse({});
     for (const command of commands.values()) {
