@@ -147,7 +147,7 @@ export async function expectUnharmed(system: HaSystem, task: FollowedTask, deplo
   expect(await system.cli.output(task.id, 'event')).toBe(task.events);
   eventLines(task.events);
   await eventually(async () => {
-    const { rows } = await db.query<{ cid: string | null }>('SELECT cid FROM vms WHERE instance_id IS NOT NULL OR cid IS NOT NULL');
+    const { rows } = await db.query<{ cid: string | null }>('SELECT cid FROM vms WHERE instance_id IS NOT NULL OR cid IS NOT NULL UNION ALL SELECT cid FROM orphaned_vms');
     const recorded = rows.map((row) => row.cid ?? 'open').toSorted();
     return JSON.stringify(recorded) === JSON.stringify(cloudVms(system).map((vm) => vm.cid).toSorted()) ? true : undefined;
   }, 30_000).catch(async () => {
