@@ -8,8 +8,8 @@ export default defineConfig({
   // All tests look at one installation; some kill its nodes.
   workers: 1,
   fullyParallel: false,
-  timeout: 60_000,
-  expect: { timeout: 10_000 },
+  timeout: 120_000,
+  expect: { timeout: 20_000 },
   reporter: 'list',
   use: {
     ignoreHTTPSErrors: true,
