@@ -28,7 +28,7 @@ for (const theme of ['light', 'dark'] as const) {
     test.use({ colorScheme: theme });
 
     test('no page has an accessibility problem or an error in its console', async ({ page }) => {
-      test.setTimeout(120_000);
+      test.setTimeout(240_000);
       const errors: string[] = [];
       page.on('pageerror', (error) => errors.push(error.message));
       page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
