@@ -140,6 +140,16 @@ test('whoever knows the version hears it once more when that is asked for; who d
   expect([fanOut.repeating, fanOut.behind]).toEqual([0, 0]);
 });
 
+test('the pause of an agent that was absent ends when the newest version is told once more', async () => {
+  const { fanOut, pass, answers } = start({ answers: { late: 'absent' } });
+  fanOut.aim({ version: 1 }, agents('late'));
+  await pass(30_000);
+  answers.late = 'synced';
+  fanOut.repeat(agents('late'));
+  await pass(200);
+  expect(fanOut.confirmed.get('late')).toBe(1);
+});
+
 test('a newer version ends the repetition of the one before', async () => {
   const { fanOut, told, pass } = start({ limit: 1, answers: { a: 500, b: 500 } });
   fanOut.aim({ version: 1 }, agents('a', 'b'));

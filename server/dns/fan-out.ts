@@ -19,7 +19,7 @@ const makesRoomAfterMs = 500;
 /** Messages in a row before other work of this process gets its turn. */
 const sentAtOnce = 50;
 /** Pauses before an agent is told again. Nobody at its subject costs next to nothing; it may be booting. */
-const pauses = { absent: { firstMs: 1_000, longestMs: 10_000 }, other: { firstMs: 2_000, longestMs: 30_000 } };
+const pauses = { absent: { firstMs: 250, longestMs: 10_000 }, other: { firstMs: 2_000, longestMs: 30_000 } };
 
 interface Waiting<T> {
   agent: T;
@@ -70,10 +70,14 @@ export class FanOut<T extends { agentId: string }, V extends { version: number }
     return count;
   }
 
-  /** Tells these agents the newest version once more; who does not answer is not asked again for that. */
+  /** Tells these agents the newest version once more; who does not answer is not asked again for that. Pauses end: who did not answer before may be there now. */
   repeat(agents: readonly T[]): void {
     if (!this.#blob) return;
-    for (const agent of agents) if (!this.#agents.has(agent.agentId)) this.#queue({ agent, state: 'ready', pauseMs: 0, pausedUntil: 0, once: true });
+    for (const agent of agents) {
+      const known = this.#agents.get(agent.agentId);
+      if (!known) this.#queue({ agent, state: 'ready', pauseMs: 0, pausedUntil: 0, once: true });
+      else if (known.state === 'paused') this.#queue(known);
+    }
   }
 
   /** From now on `blob` is told, to `behind` and nobody else. */

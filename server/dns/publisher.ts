@@ -12,13 +12,13 @@ import type { Bus } from '../nats/connection';
 import { FanOut, type Answer } from './fan-out';
 import { listAliases } from './aliases-store';
 import { dnsBlobText } from './records';
-import { answerDnsRequests, dnsPublisherName, noteBroadcast, readDnsRequests, type DnsRequests } from './request-store';
+import { answerDnsRequests, dnsPublisherName, dnsRequestHint, noteBroadcast, readDnsRequests, type DnsRequests } from './request-store';
 import { confirmVersions, findStored, forgetVanishedAgents, listAgentsBehind, listRecords, markStored, readNameIds, recordChanges, type AgentBehind, type DnsBlob } from './store';
 
 /** Pause between two rounds; a round without anything to do costs nothing. */
 const roundMs = 100;
-/** Shortest time between two comparisons of records with instances, and so between two versions. */
-const coalesceMs = 500;
+/** Shortest time between two comparisons of records with instances, and so between two versions; when a task waits for one, and otherwise. */
+const coalesceMs = { asked: 100, hinted: 500 };
 /** How often they are compared when nothing hints at a change. */
 const pollMs = 5_000;
 /** In a huge fleet comparing takes its time: a pause is at least this many times as long as the last comparison, up to a limit, ms. */
@@ -66,9 +66,10 @@ export interface DnsPublisherDeps {
  * or tells the agents that are not noted; one that hears the same version twice says `synced` again.
  */
 export function createDnsPublisher(deps: DnsPublisherDeps): Component {
-  const hint = { hinted: true };
-  deps.notifications.subscribe('fleet', () => {
+  const hint = { hinted: true, asked: true };
+  deps.notifications.subscribe('fleet', (payload) => {
     hint.hinted = true;
+    hint.asked ||= payload === dnsRequestHint;
   });
   let term: Term | undefined;
   return {
@@ -77,6 +78,7 @@ export function createDnsPublisher(deps: DnsPublisherDeps): Component {
     async tick(ctx) {
       if (term?.ctx.epoch !== ctx.epoch) {
         hint.hinted = true;
+        hint.asked = true;
         term = newTerm(deps, ctx);
       }
       await round(deps, term, hint);
@@ -112,17 +114,18 @@ function newTerm(deps: DnsPublisherDeps, ctx: ComponentContext): Term {
   };
 }
 
-async function round(deps: DnsPublisherDeps, term: Term, hint: { hinted: boolean }): Promise<void> {
+async function round(deps: DnsPublisherDeps, term: Term, hint: { hinted: boolean; asked: boolean }): Promise<void> {
   const now = performance.now();
   if (now - term.notedAt >= noteMs || term.fanOut.behind === 0) await note(term);
-  const [shortestMs, factor] = hint.hinted ? [coalesceMs, pauseFactor.hinted] : [pollMs, pauseFactor.polled];
+  const [shortestMs, factor] = hint.hinted ? [hint.asked ? coalesceMs.asked : coalesceMs.hinted, pauseFactor.hinted] : [pollMs, pauseFactor.polled];
   const due = now - term.comparedAt >= Math.min(Math.max(shortestMs, factor * term.comparingMs), longestPauseMs);
   const waitsForTurns = term.fanOut.queued > 0 && now - term.toldAt < turnMs;
   if (due && !waitsForTurns) {
-    hint.hinted = false;
+    const { asked } = hint;
+    Object.assign(hint, { hinted: false, asked: false });
     term.comparedAt = now;
     await compare(deps, term).catch((error: unknown) => {
-      hint.hinted = true;
+      Object.assign(hint, { hinted: true, asked });
       throw error;
     });
   }

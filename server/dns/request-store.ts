@@ -4,6 +4,9 @@ import type { Db, Tx } from '../../db/client';
 /** The component that answers. */
 export const dnsPublisherName = 'dns-publisher';
 
+/** Payload of the hint on `fleet` that somebody waits for an answer. */
+export const dnsRequestHint = 'dns-request';
+
 /**
  * What tasks ask the publisher for. A request has a number; it is answered by the version that has everything which was recorded before
  * the request. Many requests may be answered by one version.
@@ -13,7 +16,7 @@ export const dnsPublisherName = 'dns-publisher';
 export async function requestDns(tx: Tx, { broadcast }: { broadcast: boolean }): Promise<number> {
   const { rows } = await tx.execute<{ requested: number }>(sql`
     UPDATE local_dns_requests SET requested = requested + 1, broadcast_requested = broadcast_requested + ${broadcast ? 1 : 0} RETURNING requested::float8 AS requested`);
-  await tx.execute(sql`SELECT pg_notify('fleet', '')`);
+  await tx.execute(sql`SELECT pg_notify('fleet', ${dnsRequestHint})`);
   return rows[0]?.requested ?? 0;
 }
 

@@ -20,6 +20,7 @@ const programs = {
   agent: 'server/local/agent/main.ts',
   simulator: 'server/local/simulator/main.ts',
   'render-worker': 'server/templates/worker.ts',
+  'render-snapshot': 'server/templates/make-snapshot.ts',
 };
 /** Only where the tests are. */
 const testPrograms = { bench: 'tests/bench/main.ts', soak: 'tests/soak/main.ts' };
@@ -47,6 +48,7 @@ async function buildBundles() {
     writeFileSync(`${file.path}.new`, file.contents);
     renameSync(`${file.path}.new`, file.path);
   }
+  run(process.execPath, [join(root, 'dist', 'render-snapshot.cjs'), join(root, 'dist', 'ruby.snapshot')]);
   markBundles(value);
 }
 

@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import { SerialQueue } from '../core/concurrency';
 import { type Log, silentLog } from '../core/log';
 import { RenderCache } from './cache';
@@ -6,11 +7,12 @@ import { RenderError } from './errors';
 import { prelude } from './prelude.rb';
 import { encodeJob, jobKey, type RenderedJob, type RenderJob } from './render-job';
 import { RenderThread, RenderTimeout } from './render-thread';
+import { rubyPath } from './ruby-module';
 import type { VmSnapshot } from './ruby-vm';
 import { checkingProperties, type RenderRequest, type WorkerReply } from './worker-messages';
 
 export interface RendererOptions {
-  /** The bundled `server/templates/worker.ts`. */
+  /** The bundled `server/templates/worker.ts`; the build's snapshot lies beside it. */
   workerPath: string;
   /** Most worker threads at a time; default 1. */
   workers?: number;
@@ -151,7 +153,7 @@ export class Renderer {
     else pending.reject(new RenderError(jobName, [{ template: 'monit', line: '(unknown)', message: `rendering failed twice: ${error.message}` }], 'monit'));
   }
 
-  /** An idle thread or a new one. Started one after another, so that only the first has to boot Ruby. */
+  /** An idle thread or a new one. Started one after another, so that only the first has to read the snapshot or boot Ruby. */
   async #thread(): Promise<RenderThread> {
     for (let idle = this.#idle.pop(); idle; idle = this.#idle.pop()) {
       if (idle.alive) return idle;
@@ -160,8 +162,9 @@ export class Renderer {
     return this.#starts.run(async () => {
       if (this.#stopped) throw new Error('the renderer was stopped');
       const { workerPath } = this.#options;
-      const wasmPath = this.#options.wasmPath ?? findRuby(workerPath);
-      const { thread, snapshot } = await RenderThread.start(workerPath, { wasmPath, prelude, snapshot: this.#snapshot });
+      const wasmPath = this.#options.wasmPath ?? rubyPath(createRequire(workerPath));
+      const snapshotPath = join(dirname(workerPath), 'ruby.snapshot');
+      const { thread, snapshot } = await RenderThread.start(workerPath, { wasmPath, prelude, snapshotPath, snapshot: this.#snapshot });
       this.#snapshot ??= snapshot;
       this.#threads.add(thread);
       return thread;
@@ -201,8 +204,4 @@ function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
     signal.addEventListener('abort', onAbort, { once: true });
     void work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
   });
-}
-
-function findRuby(workerPath: string): string {
-  return createRequire(workerPath).resolve('@ruby/3.4-wasm-wasi/dist/ruby+stdlib.wasm');
 }

@@ -6,9 +6,19 @@ export const maxMemoryPages = 8192;
 const magic = Buffer.from([0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00]);
 const memorySection = 5;
 
-/** Reads ruby.wasm, bounds its memory and compiles it (about 100 ms, off the main thread). */
-export async function loadRubyModule(path: string): Promise<WebAssembly.Module> {
-  return WebAssembly.compile(boundMemory(await readFile(path), maxMemoryPages));
+/** Where the interpreter is, as the program with this `require` finds it. */
+export function rubyPath(require: NodeJS.Require): string {
+  return require.resolve('@ruby/3.4-wasm-wasi/dist/ruby+stdlib.wasm');
+}
+
+/** ruby.wasm with its memory bounded. */
+export async function readRuby(path: string): Promise<Uint8Array<ArrayBuffer>> {
+  return boundMemory(await readFile(path), maxMemoryPages);
+}
+
+/** About 100 ms, off the main thread. */
+export function compileRuby(wasm: Uint8Array<ArrayBuffer>): Promise<WebAssembly.Module> {
+  return WebAssembly.compile(wasm);
 }
 
 /**

@@ -4,12 +4,13 @@ import { sandboxImports } from './ruby-wasi';
  * A Ruby interpreter in WebAssembly memory, driven through the few exports of ruby.wasm's ABI that are needed.
  * Its JavaScript bridge (`require "js"`) is not connected to anything.
  *
- * Booting Ruby and loading the libraries takes about a second. It is done once: a snapshot keeps the 64 KiB pages that
+ * Booting Ruby and loading the libraries takes seconds. It is done once, by the build: a snapshot keeps the 64 KiB pages that
  * booting changed (about 10 MB), and every further VM is a new instance of the module with those pages copied in (about 20 ms).
  * That works because nothing of the interpreter lives outside its linear memory while no call is running.
  */
 
-const pageBytes = 65_536;
+/** A page of WebAssembly memory. */
+export const pageBytes = 65_536;
 
 /** Memory of a booted VM as the difference to a new instance; in shared memory, so that workers can share one. */
 export interface VmSnapshot {
@@ -35,7 +36,7 @@ export interface RubyVm {
   snapshot(): VmSnapshot;
 }
 
-/** Boots an interpreter from scratch and evaluates `prelude` in it; about 1 s. */
+/** Boots an interpreter from scratch and evaluates `prelude` in it; 1 to 2 s. */
 export function bootVm(module: WebAssembly.Module, prelude: string): RubyVm {
   const guest = instantiate(module);
   guest.call('_initialize');

@@ -9,11 +9,13 @@ const snapshot = z.object({ memoryBytes: z.int(), pages: z.custom<Uint32Array>((
 /** In place of a template's index: the properties are held against their schema. */
 export const checkingProperties = -1;
 
-/** Given to a worker at its start. Without a snapshot it boots Ruby itself and sends one back. */
+/** Given to a worker at its start. Without a snapshot it reads that of the build, or boots Ruby itself, and sends it back. */
 export const workerStart = z.object({
   /** Path of ruby.wasm. The thread compiles it, so that the memory goes when the thread does; V8 shares the code between threads. */
   wasmPath: z.string(),
   prelude: z.string(),
+  /** File with the build's snapshot. */
+  snapshotPath: z.string(),
   snapshot: snapshot.optional(),
   /** One Int32 in shared memory: index of the template being rendered, 0 = monit. */
   progress: z.custom<Int32Array>((value) => value instanceof Int32Array),

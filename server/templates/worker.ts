@@ -2,8 +2,9 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { z } from 'zod';
 import type { RenderStage, TemplateFailure } from './errors';
 import { propertiesFault } from './properties-schema';
-import { loadRubyModule } from './ruby-module';
+import { compileRuby, readRuby } from './ruby-module';
 import { bootVm, restoreVm, type RubyVm, type VmSnapshot, VmFailure } from './ruby-vm';
+import { readSnapshot, snapshotKey } from './snapshot-file';
 import { checkingProperties, type RenderRequest, renderRequest, type WorkerReply, workerStart } from './worker-messages';
 
 /**
@@ -98,8 +99,9 @@ async function main(): Promise<void> {
   const port = parentPort;
   if (!port) throw new Error('this program runs as a worker thread of the director');
   const start = workerStart.parse(workerData);
-  const module = await loadRubyModule(start.wasmPath);
-  const snapshot = start.snapshot ?? bootVm(module, start.prelude).snapshot();
+  const wasm = await readRuby(start.wasmPath);
+  const module = await compileRuby(wasm);
+  const snapshot = start.snapshot ?? (await readSnapshot(start.snapshotPath, snapshotKey(wasm, start.prelude))) ?? bootVm(module, start.prelude).snapshot();
   const worker = new JobWorker(module, snapshot, start.progress);
   const reply = (message: WorkerReply) => port.postMessage(message, []);
   port.on('message', (message: unknown) => reply(worker.render(renderRequest.parse(message))));

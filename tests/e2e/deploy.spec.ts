@@ -40,6 +40,10 @@ test('a manifest is previewed, deployed and changed, and each time the result is
   await expect(preview.getByRole('button', { name: /property greeting/ })).toBeVisible();
   await preview.getByRole('button', { name: 'Manifest diff' }).click();
   await expect(preview.getByRole('region', { name: 'Manifest diff' })).toContainText('instances: 1');
+
+  // Other tests count instances.
+  const deletion = await system.cli.follow(await system.cli.start('DELETE', `/deployments/${name}`));
+  expect(deletion.state).toBe('done');
 });
 
 test('what is wrong with a manifest is told with BOSH’s code', async ({ page }) => {

@@ -1,11 +1,16 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { RenderError } from '../../server/templates/errors';
 import { createCa, issueServerCertificate } from '../../server/nats/credentials';
 import type { DnsIds, RenderJob, TemplateSpec } from '../../server/templates/render-job';
+import { prelude } from '../../server/templates/prelude.rb';
 import { Renderer } from '../../server/templates/renderer';
+import { compileRuby, readRuby, rubyPath } from '../../server/templates/ruby-module';
+import { bootVm } from '../../server/templates/ruby-vm';
+import { snapshotKey, writeSnapshot } from '../../server/templates/snapshot-file';
 import { bundleProgram } from '../support/bundle';
 import { renderJob } from '../support/render-job';
 
@@ -420,6 +425,22 @@ describe('the renderer', () => {
       expect(await readdir(marks)).toHaveLength(2);
     } finally {
       await fragile.stop();
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it('starts from the snapshot that the build has left beside the worker', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'render-'));
+    const beside = join(folder, 'worker.cjs');
+    await copyFile(workerPath, beside);
+    const wasm = await readRuby(rubyPath(createRequire(workerPath)));
+    const vm = bootVm(await compileRuby(wasm), `${prelude}\n$made_by = 'the build'`);
+    await writeSnapshot(join(folder, 'ruby.snapshot'), snapshotKey(wasm, prelude), vm.snapshot());
+    const started = new Renderer({ workerPath: beside, wasmPath: rubyPath(createRequire(workerPath)) });
+    try {
+      expect((await started.render(renderJob('<%= $made_by %>'), 't')).files[0]?.content.toString()).toBe('the build');
+    } finally {
+      await started.stop();
       await rm(folder, { recursive: true });
     }
   });
