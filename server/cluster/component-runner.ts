@@ -42,7 +42,7 @@ export class ComponentRunner implements Renewal {
   readonly #held = new Map<string, Held>();
   readonly #stopping = new AbortController();
   #loop: Promise<void> | undefined;
-  #shareOutAt = 0;
+  #shareOutAt = Infinity;
   /** Leases that nobody has although another node is to have them: since when that is seen, monotonic ms. */
   readonly #reserved = new Map<string, number>();
   /** `<lease>/<node>`: was offered, and that node was not seen to take it. Perhaps it is of another version and does not know the duty. */
@@ -57,6 +57,7 @@ export class ComponentRunner implements Renewal {
   async start(): Promise<void> {
     await ensureLeases(this.#deps.connections.db, this.#components.map((component) => component.name));
     this.#deps.heart.register(this);
+    this.#shareOutAt = this.#clock.monotonic() + timing.shareOutMs;
     this.#loop = this.#standBy();
   }
 
@@ -133,19 +134,26 @@ export class ComponentRunner implements Renewal {
     const known = new Map(this.#components.map((component) => [component.name, component]));
     const overdue = this.#overdue(free);
     const fairShare = free.length === 0 ? 0 : Math.ceil(this.#components.length / Math.max(1, (await listLoads(this.#deps.connections.db)).length));
-    let waited = false;
-    for (const lease of free) {
-      const component = known.get(lease.name);
-      if (!component || this.#held.has(lease.name) || this.#stopping.signal.aborted) continue;
-      // Whoever has its share already lets the others go first; once, since what is free then nobody else was quicker to take.
-      if (this.#held.size >= fairShare && !waited) {
-        waited = true;
-        await sleep(40, this.#stopping.signal).catch(() => undefined);
-      }
+    const wanted = free.flatMap(({ name }) => known.get(name) ?? []).filter(({ name }) => !this.#held.has(name));
+    const room = Math.max(0, fairShare - this.#held.size);
+    await this.#acquire(wanted.slice(0, room), overdue);
+    if (wanted.length <= room) return;
+    // Whoever has its share already lets the others go first; once, since what is free then nobody else was quicker to take.
+    await sleep(40, this.#stopping.signal).catch(() => undefined);
+    await this.#acquire(wanted.slice(room), overdue);
+  }
+
+  /** All at once, so that the last duty of a node that stops is not without a holder for longer than the first. */
+  async #acquire(components: readonly Component[], overdue: ReadonlySet<string>): Promise<void> {
+    const taken = components.map(async (component) => {
+      if (this.#stopping.signal.aborted) return;
       const startedAt = this.#clock.monotonic();
-      const epoch = await acquireLease(this.#deps.connections.db, lease.name, this.#deps.node.id, overdue.has(lease.name));
+      const epoch = await acquireLease(this.#deps.connections.db, component.name, this.#deps.node.id, overdue.has(component.name));
       if (epoch !== undefined) this.#take(component, epoch, startedAt);
-    }
+    });
+    // None is under way any more when this ends: a stop gives back what is held then.
+    const failed = (await Promise.allSettled(taken)).find((one) => one.status === 'rejected');
+    if (failed) throw failed.reason;
   }
 
   /** Free leases that another node is to have and does not take, as one of another version that does not know them. */
