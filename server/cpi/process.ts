@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { constants, existsSync } from 'node:fs';
 import { access } from 'node:fs/promises';
+import { setPriority } from 'node:os';
 import { abortReason } from '../core/clock';
 import { CpiError } from './errors';
 
@@ -25,6 +26,8 @@ export interface CpiOutput {
 
 /** A CPI that prints more is broken, bytes. */
 const longestOutput = 16 << 20;
+/** Niceness of CPIs: dozens may run at once, and the leases of this node must be renewed all the same. */
+const niceness = 10;
 /** How long what a CPI left running may hold its output open, ms. */
 const lingerMs = 5_000;
 
@@ -43,6 +46,7 @@ export async function runCpi(cpi: CpiProcess): Promise<CpiOutput> {
   return new Promise((resolve, reject) => {
     const [file, ...args] = dyingWithUs(cpi.path);
     const child = spawn(file, args, { detached: true, stdio: ['pipe', 'pipe', 'pipe'], env: cleanEnvironment(cpi.environment) });
+    yieldTheProcessor(child.pid);
     const stdout: string[] = [];
     let size = 0;
     const stderr = lineSplitter(cpi.onErrorLine);
@@ -124,4 +128,12 @@ const setpriv = '/usr/bin/setpriv';
 /** The command line that runs `path` so that the kernel kills it when this process dies. */
 export function dyingWithUs(path: string): [string, ...string[]] {
   return existsSync(setpriv) ? [setpriv, '--pdeathsig', 'KILL', '--', path] : [path];
+}
+
+function yieldTheProcessor(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) setPriority(pid, niceness);
+  } catch {
+    // It has ended already.
+  }
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { abortReason, sleep } from '../core/clock';
 import { listDiskAssociations } from '../disks/store';
 import { recordEvent } from '../events/store';
-import { mapPool } from '../core/concurrency';
+import { mapPool, SerialQueue } from '../core/concurrency';
 import { isCpiError } from '../cpi/errors';
 import { instanceLabel, type NetworkSettings } from '../instances/instance';
 import { orphanVm } from './orphan-vm';
@@ -115,9 +115,28 @@ async function callCreateVm(ctx: TaskContext, deps: DeployDeps, order: VmOrder):
 async function clearedTheWay(ctx: TaskContext, deps: DeployDeps, before: readonly AbandonedVm[]): Promise<boolean> {
   const leftovers = await listAbandonedVms(deps.db);
   await sleep(500, ctx.signal);
-  for (const vm of leftovers) await sweepVm(ctx, deps, vm);
+  await sweepTogether(ctx, deps, leftovers);
   const still = new Set((await listAbandonedVms(deps.db)).map(({ id }) => id));
   return [...before, ...leftovers].some(({ id }) => !still.has(id));
+}
+
+/** What the creations of one attempt have swept, by the row of the VM: when its last sweep began, monotonic ms. */
+const sweeps = new WeakMap<TaskContext, { queue: SerialQueue; begun: Map<number, number> }>();
+/** VMs swept at a time. */
+const sweptAtOnce = 8;
+
+/** Sweeps these VMs. Many creations fail at once when an attempt that was creating many VMs is lost: each leftover is then looked at once, not by all of them. */
+async function sweepTogether(ctx: TaskContext, deps: DeployDeps, leftovers: readonly AbandonedVm[]): Promise<void> {
+  const asked = ctx.clock.monotonic();
+  const { queue, begun } = sweeps.get(ctx) ?? { queue: new SerialQueue(), begun: new Map<number, number>() };
+  sweeps.set(ctx, { queue, begun });
+  await queue.run(async () => {
+    const due = leftovers.filter(({ id }) => (begun.get(id) ?? -Infinity) < asked);
+    await mapPool(due, sweptAtOnce, async (vm) => {
+      begun.set(vm.id, ctx.clock.monotonic());
+      await sweepVm(ctx, deps, vm);
+    });
+  });
 }
 
 /** `env` of create_vm. Rule: cloudfoundry/bosh src/bosh-director/lib/bosh/director/deployment_plan/steps/create_vm_step.rb. */

@@ -54,23 +54,20 @@ test('what is wrong with a manifest is told with BOSH’s code', async ({ page }
   await expect(page.getByRole('main').getByRole('alert')).toContainText('40001');
 });
 
-for (const theme of ['light', 'dark'] as const) {
-  test.describe(theme, () => {
-    test.use({ colorScheme: theme });
-
-    for (const [width, height] of [[1440, 900], [390, 844]] as const) {
-      test(`the preview is accessible and fits ${width} × ${height}`, async ({ page }, info) => {
-        test.setTimeout(180_000);
-        await page.setViewportSize({ width, height });
-        await page.goto('/console/deployments/hello/deploy');
-        await page.getByLabel('Manifest').fill(manifest({ name: 'hello', instances: 5, greeting: 'Good evening' }).replace('instances: 5', 'instances: 5\n    update: { max_in_flight: 1 }'));
-        await page.keyboard.press('Control+Enter');
-        await expect(page.getByRole('region', { name: 'Preview' }).getByRole('status')).toContainText('create 2 instances', { timeout: 60_000 });
-        await page.getByRole('cell').getByRole('button', { name: /hello update/ }).first().click();
-        expect(await problems(page)).toEqual([]);
-        expect(await page.evaluate(() => Math.max(0, document.documentElement.scrollWidth - window.innerWidth))).toBe(0);
-        await page.screenshot({ path: info.outputPath('preview.png'), fullPage: true });
-      });
+test('the preview is accessible in both themes and fits a desk and a telephone', async ({ page }, info) => {
+  test.setTimeout(180_000);
+  await page.goto('/console/deployments/hello/deploy');
+  await page.getByLabel('Manifest').fill(manifest({ name: 'hello', instances: 5, greeting: 'Good evening' }).replace('instances: 5', 'instances: 5\n    update: { max_in_flight: 1 }'));
+  await page.keyboard.press('Control+Enter');
+  await expect(page.getByRole('region', { name: 'Preview' }).getByRole('status')).toContainText('create 2 instances', { timeout: 60_000 });
+  await page.getByRole('cell').getByRole('button', { name: /hello update/ }).first().click();
+  for (const [width, height] of [[1440, 900], [390, 844]] as const) {
+    await page.setViewportSize({ width, height });
+    await expect.poll(() => page.evaluate(() => Math.max(0, document.documentElement.scrollWidth - window.innerWidth))).toBe(0);
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+      expect({ width, colorScheme, problems: await problems(page) }).toEqual({ width, colorScheme, problems: [] });
+      await page.screenshot({ path: info.outputPath(`preview-${width}-${colorScheme}.png`), fullPage: true });
     }
-  });
-}
+  }
+});

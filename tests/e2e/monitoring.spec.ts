@@ -104,34 +104,35 @@ test('agents are found by NATS server and state, and lead to their instance', as
   await expect(page.getByRole('heading', { name: 'hello/0' })).toBeVisible();
 });
 
-for (const theme of ['light', 'dark'] as const) {
-  test.describe(theme, () => {
-    test.use({ colorScheme: theme });
-
-    test('the vitals of an instance are drawn with their gaps, told in words, and listed', async ({ page, system }) => {
-      const [instance] = await system.sql<{ id: number; uuid: string }>("SELECT i.id, i.uuid FROM instances i JOIN deployments d ON d.id = i.deployment_id WHERE d.name = 'hello' AND i.index = 0");
-      if (!instance) throw new Error('the sample deployment has no instance');
-      await system.sql(
-        `INSERT INTO instance_vitals (instance_id, slot, at, samples, "values")
-         SELECT $1, n % 288, to_timestamp(n * 300), 10, ARRAY[0.5 + n % 3, 20, 5, 1, 40 + n % 5, 400000, 0, 0, 30 + n % 3, 10, 20, 5, 'NaN', 'NaN']::real[] FROM generate_series((extract(epoch FROM now()) / 300)::bigint - 200, (extract(epoch FROM now()) / 300)::bigint - 3) n
-         WHERE n % 50 > 5 ON CONFLICT DO NOTHING`, [instance.id]);
-      await page.goto(`/console/deployments/hello/instances/${instance.uuid}`);
-      for (const name of ['Load', 'CPU', 'Memory', 'Disks']) {
-        const chart = page.getByRole('figure', { name: `${name} over 24 hours` });
-        await expect(chart.locator('path.recharts-curve').first()).toBeVisible();
-        await expect(chart.locator('.recharts-reference-area').first()).toBeAttached();
-        await expect(chart.locator('p.sr-only')).toContainText('Highest:');
-      }
-      await expect(page.getByRole('main')).toContainText(/last heartbeat (now|\d+ s ago)/);
-      await page.getByText('CPU as a table').click();
-      await expect(page.getByRole('region', { name: 'CPU, means of 5 minutes' }).getByRole('row', { name: /20 % 5\.0 % 1\.0 %/ }).first()).toBeVisible();
-      expect(await problems(page)).toEqual([]);
-
-      await page.goto(`/console/deployments/hello?instance=${instance.uuid}`);
-      await expect(page.getByRole('complementary').getByRole('figure', { name: 'CPU over 24 hours' }).locator('path.recharts-curve').first()).toBeVisible();
-      expect(await problems(page)).toEqual([]);
-      await page.getByRole('link', { name: 'Open its own page' }).click();
-      await expect(page).toHaveURL(/\/instances\//);
-    });
-  });
+async function accessibleInBothThemes(page: Page): Promise<void> {
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    expect({ colorScheme, problems: await problems(page) }).toEqual({ colorScheme, problems: [] });
+  }
 }
+
+test('the vitals of an instance are drawn with their gaps, told in words, and listed', async ({ page, system }) => {
+  const [instance] = await system.sql<{ id: number; uuid: string }>("SELECT i.id, i.uuid FROM instances i JOIN deployments d ON d.id = i.deployment_id WHERE d.name = 'hello' AND i.index = 0");
+  if (!instance) throw new Error('the sample deployment has no instance');
+  await system.sql(
+    `INSERT INTO instance_vitals (instance_id, slot, at, samples, "values")
+     SELECT $1, n % 288, to_timestamp(n * 300), 10, ARRAY[0.5 + n % 3, 20, 5, 1, 40 + n % 5, 400000, 0, 0, 30 + n % 3, 10, 20, 5, 'NaN', 'NaN']::real[] FROM generate_series((extract(epoch FROM now()) / 300)::bigint - 200, (extract(epoch FROM now()) / 300)::bigint - 3) n
+     WHERE n % 50 > 5 ON CONFLICT DO NOTHING`, [instance.id]);
+  await page.goto(`/console/deployments/hello/instances/${instance.uuid}`);
+  for (const name of ['Load', 'CPU', 'Memory', 'Disks']) {
+    const chart = page.getByRole('figure', { name: `${name} over 24 hours` });
+    await expect(chart.locator('path.recharts-curve').first()).toBeVisible();
+    await expect(chart.locator('.recharts-reference-area').first()).toBeAttached();
+    await expect(chart.locator('p.sr-only')).toContainText('Highest:');
+  }
+  await expect(page.getByRole('main')).toContainText(/last heartbeat (now|\d+ s ago)/);
+  await page.getByText('CPU as a table').click();
+  await expect(page.getByRole('region', { name: 'CPU, means of 5 minutes' }).getByRole('row', { name: /20 % 5\.0 % 1\.0 %/ }).first()).toBeVisible();
+  await accessibleInBothThemes(page);
+
+  await page.goto(`/console/deployments/hello?instance=${instance.uuid}`);
+  await expect(page.getByRole('complementary').getByRole('figure', { name: 'CPU over 24 hours' }).locator('path.recharts-curve').first()).toBeVisible();
+  await accessibleInBothThemes(page);
+  await page.getByRole('link', { name: 'Open its own page' }).click();
+  await expect(page).toHaveURL(/\/instances\//);
+});

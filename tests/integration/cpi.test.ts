@@ -66,7 +66,12 @@ const twoClouds = (path: string): ConfiguredCpi[] => [
 const vm = { agentId: 'a', stemcellCid: 's', cloudProperties: { key: 'SECRET' }, networks: {}, diskCids: [], env: { bosh: { group: 'g', password: 'SECRET' } }, stemcellApiVersion: 3 };
 
 describe('CPIs of a CPI config', () => {
-  test('are told apart by their properties, which win in the context and are not logged', async () => {
+  test('a CPI yields the processor to the director', async () => {
+  const { cpi } = open(await writeCpi(withInfo("return require('node:os').getPriority() === 10;")));
+  expect(await cpi.hasVm('vm-1')).toBe(true);
+});
+
+test('are told apart by their properties, which win in the context and are not logged', async () => {
     const path = await writeCpi(withInfo('return true'));
     const { cpis, caller, lines } = open('/nonexistent/own', { configured: async () => twoClouds(path) });
     await cpis.cpiFor('east', caller).hasVm('vm-1');

@@ -161,6 +161,29 @@ describe('a creation that finds its address held by a VM of a lost attempt', () 
     expect(cloud.vms.has(result ?? '')).toBe(true);
   });
 
+  it('looks at a leftover once for all creations that failed meanwhile', async () => {
+    const { db } = store.connections;
+    const cloud = fakeCloud();
+    const { instanceId, vmId } = await recorded(cloud, { taskId: 1, settled: true });
+    await db.transaction((tx) => abandonVm(tx, vmId));
+    let deletions = 0;
+    const full: VmCalls = {
+      ...cloud,
+      createVm: () => Promise.reject(new CpiError('VMCreationFailed', 'Address 10.0.1.11 is in use')),
+      deleteVm: async (caller, cid) => {
+        if (cloud.vms.has(cid)) deletions++;
+        await new Promise((resolve) => setTimeout(resolve, 1_500));
+        throw new CpiError('Unknown', 'no');
+      },
+    };
+    const { error } = await testTask(db).attempt(async (ctx) => {
+      const made = await Promise.allSettled(Array.from({ length: 6 }, () => createVm(ctx, depsOf(full), { ...order, instanceId })));
+      return made.map(({ status }) => status).join(' ');
+    });
+    expect(error).toBeUndefined();
+    expect(deletions).toBeLessThanOrEqual(2);
+  });
+
   it('fails at once when no such VM was there', async () => {
     const cloud = fakeCloud();
     const { instanceId } = await recorded(cloud, { taskId: 1, settled: true });

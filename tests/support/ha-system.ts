@@ -61,7 +61,8 @@ export async function upload(system: HaSystem, path: string, tarball: Buffer): P
 let nextAppPort = 18_080;
 
 export function hello(name: string, options: Partial<HelloManifestOptions> = {}): string {
-  return stringify(helloManifest({ name, node: process.execPath, port: nextAppPort++, ...options }));
+  const watch = '300-30000';
+  return stringify({ ...helloManifest({ name, node: process.execPath, port: nextAppPort++, ...options }), update: { canaries: 1, max_in_flight: 2, canary_watch_time: watch, update_watch_time: watch } });
 }
 
 export function startDeploy(system: HaSystem, manifest: string, query = ''): Promise<number> {
