@@ -30,7 +30,7 @@ export async function attachDiskToInstance(ctx: TaskContext, deps: DeployDeps, o
   await ctx.lock(`lock:deployment:${order.deployment}`, deploymentLockWaitMs);
   const { deployment, recorded } = await findSubject(deps, order);
   const instanceId = recorded.instance.id;
-  if ((await findActiveDisk(deps.db, { instanceId, name: '' }))?.cid !== order.diskCid) await takeOver(ctx, deps, order, instanceId);
+  if ((await findActiveDisk(deps.db, { instanceId, name: '' }))?.cid !== order.diskCid) await takeOver(ctx, deps, order, recorded);
   const { uuid, job: group, index } = recorded.instance;
   const owner: DiskOwner = { instanceId, deployment: deployment.name, group, uuid, index, tags: deployment.tags, variables: await recordedVariables(ctx, deps, deployment, recorded.instance.variableSetId) };
   const vm = vmOf(recorded);
@@ -59,8 +59,9 @@ async function findSubject(deps: DeployDeps, order: AttachOrder): Promise<{ depl
   return { deployment, recorded };
 }
 
-/** In one transaction: the old disk is not the instance's active one any more, and the new one is. */
-async function takeOver(ctx: TaskContext, deps: DeployDeps, order: AttachOrder, instanceId: number): Promise<void> {
+/** In one transaction: the old disk is not the instance's active one any more, and the new one is; it is in the cloud in which the instance is. */
+async function takeOver(ctx: TaskContext, deps: DeployDeps, order: AttachOrder, { instance, vms }: RecordedInstance): Promise<void> {
+  const instanceId = instance.id;
   await ctx.write(async (tx: Tx) => {
     const owned = await findDiskByCid(tx, order.diskCid);
     if (owned) throw new DirectorError(code.generic, `Disk '${order.diskCid}' belongs to '${owned.instance}' in deployment '${owned.deployment}': orphan it first`);
@@ -69,6 +70,6 @@ async function takeOver(ctx: TaskContext, deps: DeployDeps, order: AttachOrder, 
     if ((await reviveOrphan(tx, order.diskCid, instanceId)) !== undefined) return;
     if (await isOrphanDisk(tx, order.diskCid)) throw new DirectorError(code.generic, `Disk '${order.diskCid}' is being deleted`);
     const like = order.copyProperties ? previous : undefined;
-    await adoptDisk(tx, { instanceId, cid: order.diskCid, name: '', size: like?.size ?? 1, cloudProperties: like?.cloudProperties ?? {}, cpi: previous?.cpi ?? '' });
+    await adoptDisk(tx, { instanceId, cid: order.diskCid, name: '', size: like?.size ?? 1, cloudProperties: like?.cloudProperties ?? {}, cpi: previous?.cpi ?? vms.find((vm) => vm.active)?.cpi ?? '' });
   });
 }

@@ -14,7 +14,7 @@ import type { DeployDeps } from './ports';
 import { createInstances, deleteInstanceRecord, listRecordedInstances, releaseEarlierLocks, type InstanceRow } from './store';
 import type { DeploymentVariables } from './variables';
 import { calculateResources } from './vm-resources';
-import { askState, createVm, deleteVm, type DoomedVm } from './vm-steps';
+import { askState, createVm, deleteVm, writeVmMetadata, type DoomedVm, type VmOrder } from './vm-steps';
 import { stemcellIn, type CpiStemcell } from '../plan/stemcells';
 
 /**
@@ -189,6 +189,8 @@ class WorkerVms {
     const work: RememberedWork = remembered?.agentId === worker.agentId ? remembered : { agentId: worker.agentId, blobstoreId: randomUUID() };
     await this.#ctx.remember(`${stepKey}:worker`, work);
     if (pkg.blobstoreId === null || pkg.sha1 === null) throw new DirectorError(code.packageMissingSourceCode, `Package '${pkg.name}/${pkg.version}' has no source code to compile: upload the release with its sources`);
+    const { deployment, tags } = this.#plan;
+    await writeVmMetadata(this.#ctx, this.#deps, { cid: worker.cid, cpi: worker.cpi, deployment, tags: { ...tags, compiling: pkg.name }, metadata: identityOf(worker.uuid) });
     const agent = this.#deps.agents.agentFor({ id: worker.agentId, name: `compilation-${worker.uuid}/${worker.uuid} (0)` }, this.#ctx);
     const source = { blobstoreId: pkg.blobstoreId, digest: pkg.sha1, name: pkg.name, version: `${pkg.version}.${build}`, dependencies: this.#dependencies(requirement, builds) };
     const compiled = this.#deps.blobstore.signsUrls && (stemcell.apiVersion ?? 1) >= 3 ? await this.#compileWithSignedUrls(agent, source, work.blobstoreId) : await agent.compilePackage(source);
@@ -243,7 +245,7 @@ class WorkerVms {
     const cloudProperties = { ...compilation.cloudProperties, ...calculated?.cloudProperties };
     const vm = await createVm(this.#ctx, this.#deps, {
       instanceId, label: `${group}/${uuid} (0)`, deployment, group, az: compilation.az, cpi: compilation.cpi, stemcell: { cid: stemcell.cid, apiVersion: stemcell.apiVersion },
-      cloudProperties, networks, env: compilation.env, tags, variables: this.#variables, metadata: { id: uuid, job: group, instance_group: group, index: '0', name: `${group}/${uuid}` },
+      cloudProperties, networks, env: compilation.env, tags, variables: this.#variables, metadata: identityOf(uuid),
     });
     await this.#deps.agents.agentFor(vm.agent, this.#ctx).apply({ deployment, job: { name: group, templates: [], template: '', version: '' }, index: 0, id: uuid, networks });
     const worker: Worker = { instanceId, uuid, vmId: vm.vmId, cid: vm.cid, agentId: vm.agent.id, cpi: compilation.cpi, apiVersion: stemcell.apiVersion, stemcellCid: stemcell.cid };
@@ -269,6 +271,11 @@ class WorkerVms {
       }),
     );
   }
+}
+
+function identityOf(uuid: string): VmOrder['metadata'] {
+  const group = `compilation-${uuid}`;
+  return { id: uuid, job: group, instance_group: group, index: '0', name: `${group}/${uuid}` };
 }
 
 function label(instance: InstanceRow): string {

@@ -28,7 +28,7 @@ export async function deleteDeployment(ctx: TaskContext, deps: DeployDeps, order
     throw new DirectorError(code.deploymentIgnoredInstancesDeletion, `You are trying to delete deployment '${order.deployment}', which contains ignored instance(s). Operation not allowed.`);
   }
   await deleteInstances(ctx, deps, ctx.stages.stage('Deleting instances', instances.length), {
-    deletions: instances.map(({ instance, vms, addresses, disks }) => ({ instance, vms, skipDrain: instance.compilation, orphansVms: isOrphanable({ spec: instance.spec, addresses, disks }) })),
+    deletions: instances.map(({ instance, vms, addresses, disks }) => ({ instance, vms, skipDrain: false, silent: instance.compilation, orphansVms: isOrphanable({ spec: instance.spec, addresses, disks }) })),
     options: { intent: { vm: 'delete', instance: 'delete', deployment: 'delete' }, maxInFlight: deps.settings.maxThreads, force: order.force },
   });
   const artifacts = ctx.stages.stage('Removing deployment artifacts', 3);

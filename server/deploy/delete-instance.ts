@@ -12,6 +12,8 @@ export interface Deletion {
   instance: Pick<InstanceRow, 'id' | 'uuid' | 'job' | 'index' | 'state'>;
   vms: readonly Pick<VmRow, 'id' | 'agentId' | 'cid' | 'cpi' | 'active' | 'stemcellApiVersion'>[];
   skipDrain: boolean;
+  /** Nothing is to be stopped: its agent does not answer, or it only compiled. */
+  silent?: boolean;
   /** Its VMs are left to the clean-up instead of being deleted at once. */
   orphansVms?: boolean;
 }
@@ -46,7 +48,7 @@ async function deleteInstance(ctx: TaskContext, deps: DeployDeps, deletion: Dele
       ctx.log.warn(`Ignored, because the deletion is forced: ${error instanceof Error ? error.message : String(error)}`);
     });
   };
-  if (active && instance.state === 'started') {
+  if (active && !deletion.silent) {
     const agent = { id: active.agentId, name: `${instance.job}/${instance.uuid} (${instance.index})` };
     await tolerate(stopJobs(ctx, deps, agent, { intent: options.intent, drain: 'shutdown', spec: undefined, skipDrain: deletion.skipDrain }));
   }
@@ -56,7 +58,7 @@ async function deleteInstance(ctx: TaskContext, deps: DeployDeps, deletion: Dele
   }
   const archives = await listArchives(deps.db, instance.id);
   await ctx.fence();
-  for (const archive of archives) await deps.blobstore.delete(archive.blobstoreId);
+  for (const archive of archives) await tolerate(deps.blobstore.delete(archive.blobstoreId));
   await ctx.write(async (tx) => {
     await orphanDisksOf(tx, instance.id, { user: ctx.user, taskId: ctx.taskId });
     await deleteInstanceRecord(tx, instance.id);

@@ -22,7 +22,7 @@ import { createArchive as recordArchive, deleteArchives, listArchives, releaseAd
 import { takeSnapshots } from './snapshots';
 import { swapVm } from './swap-vm';
 import { setOf, type DeploymentVariables } from './variables';
-import { createVm, deleteVm, introduceVm, updateAgentSettings, type VmOrder } from './vm-steps';
+import { createVm, deleteVm, introduceVm, updateAgentSettings, writeVmMetadata, type VmOrder } from './vm-steps';
 
 /** What the update of one instance works on. */
 export interface InstanceUpdate {
@@ -107,6 +107,7 @@ async function converge(ctx: TaskContext, deps: DeployDeps, asked: InstanceUpdat
     spec = await withSignedUrls(deps, instance.stemcell, applySpec(update.instance, update.plan, archive));
   }
   if (vm.agentId !== update.vm?.agentId || hasChange(instance, 'dns')) await updateInstanceDns(ctx, deps, { instance, instanceId, agentId: vm.agentId });
+  if (hasChange(instance, 'tags') && vm === update.vm && !vm.fresh) await writeMetadata(ctx, deps, update);
   await progress.advance(10, 'installing packages');
   await progress.advance(10, 'configuring jobs');
   await sendTemplates(ctx, deps, { agent: agentOf(update, vm), apiVersion: instance.stemcell.apiVersion }, archive);
@@ -226,11 +227,11 @@ export async function createReplacementVm(ctx: TaskContext, deps: DeployDeps, { 
 }
 
 async function vmOrder(deps: DeployDeps, { plan, instance, instanceId, variables }: Pick<InstanceUpdate, 'plan' | 'instance' | 'instanceId' | 'variables'>): Promise<VmOrder> {
-  const { uuid, group, index, az, stemcell } = instance;
+  const { group, az, stemcell } = instance;
   return {
     instanceId, label: instanceLabel(instance), deployment: plan.deployment, group, az, cpi: stemcell.cpi, stemcell: { cid: stemcell.cid, apiVersion: stemcell.apiVersion },
     cloudProperties: instance.cloudProperties, networks: instance.networks, env: instance.env, diskCids: await diskCidsOf(deps, instanceId), tags: instance.tags, variables,
-    metadata: { id: uuid, job: group, instance_group: group, index: String(index), name: instanceName(instance) },
+    metadata: identityOf(instance),
   };
 }
 
@@ -271,15 +272,17 @@ async function finish(ctx: TaskContext, deps: DeployDeps, update: InstanceUpdate
   await ctx.write((tx) => deleteArchives(tx, others.map((archive) => archive.id)));
 }
 
-/** Tags changed and nothing else: only the cloud is told. */
+/** The cloud hears the tags of a VM that stays and of its disks. */
 async function writeMetadata(ctx: TaskContext, deps: DeployDeps, update: InstanceUpdate): Promise<void> {
   const { instance, plan, vm } = update;
   if (!vm) return;
-  const { group, uuid, index } = instance;
-  await deps.cpi(vm.cpi).setVmMetadata(ctx, vm.cid, {
-    ...instance.tags, director: deps.settings.director.name, deployment: plan.deployment, id: uuid, job: group, instance_group: group, index: String(index), name: instanceName(instance),
-  });
+  await writeVmMetadata(ctx, deps, { cid: vm.cid, cpi: vm.cpi, deployment: plan.deployment, tags: instance.tags, metadata: identityOf(instance) });
   for (const disk of await listDisks(deps.db, update.instanceId)) if (disk.active) await writeDiskMetadata(ctx, deps, { disk, owner: disksOf(update, vm).owner });
+}
+
+function identityOf(instance: Pick<InstancePlan, 'group' | 'uuid' | 'index'>): VmOrder['metadata'] {
+  const { group, uuid, index } = instance;
+  return { id: uuid, job: group, instance_group: group, index: String(index), name: instanceName(instance) };
 }
 
 /** What is recorded of the instance once it is as planned. */

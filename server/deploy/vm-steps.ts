@@ -64,16 +64,21 @@ export async function createVm(ctx: TaskContext, deps: DeployDeps, order: VmOrde
  */
 export async function introduceVm(ctx: TaskContext, deps: DeployDeps, order: VmOrder, vm: CreatedVm): Promise<void> {
   try {
-    await deps.cpi(order.cpi).setVmMetadata(ctx, vm.cid, {
-      ...order.tags, ...order.metadata,
-      director: deps.settings.director.name, deployment: order.deployment, created_at: new Date(ctx.clock.now()).toISOString().replace(/\.\d+Z$/, 'Z'),
-    });
+    await writeVmMetadata(ctx, deps, { ...order, cid: vm.cid });
     await deps.agents.waitUntilReady({ ...vm.agent, cid: vm.cid }, deps.settings.agentWaitTimeoutMs, ctx);
     await updateAgentSettings(ctx, deps, { ...vm, az: order.az });
   } catch (error) {
     if (!isInterruption(error)) await deleteVm(ctx.uncancellable(), deps, { id: vm.vmId, cid: vm.cid, cpi: order.cpi, stemcellApiVersion: order.stemcell.apiVersion });
     throw error;
   }
+}
+
+/** Tells the cloud whose VM it is. CPIs may replace all that they were told before. Keys: cloudfoundry/bosh src/bosh-director/lib/bosh/director/metadata_updater.rb. */
+export async function writeVmMetadata(ctx: TaskContext, deps: DeployDeps, vm: Pick<VmOrder, 'cpi' | 'deployment' | 'tags' | 'metadata'> & { cid: string }): Promise<void> {
+  await deps.cpi(vm.cpi).setVmMetadata(ctx, vm.cid, {
+    ...vm.tags, ...vm.metadata,
+    director: deps.settings.director.name, deployment: vm.deployment, created_at: new Date(ctx.clock.now()).toISOString().replace(/\.\d+Z$/, 'Z'),
+  });
 }
 
 async function callCreateVm(ctx: TaskContext, deps: DeployDeps, order: VmOrder): Promise<CreatedVm> {

@@ -96,7 +96,7 @@ function refuseOtherCommit(label: string, manifest: ReleaseManifest, version: Re
   if (!version || (version.commitHash === manifest.commitHash && version.uncommittedChanges === manifest.uncommittedChanges)) return;
   throw new DirectorError(
     code.releaseVersionCommitHashMismatch,
-    `release '${label}' has already been uploaded with commit_hash '${version.commitHash}' and uncommitted_changes '${version.uncommittedChanges}', this one has ` +
+    `release '${label}' has already been uploaded with commit_hash as '${version.commitHash}' and uncommitted_changes as '${version.uncommittedChanges}'; this one has ` +
       `'${manifest.commitHash}' and '${manifest.uncommittedChanges}': give it another version`,
   );
 }

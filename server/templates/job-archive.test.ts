@@ -54,6 +54,11 @@ test('a job archive is read from a buffer or a stream, compressed or not', async
   }
 });
 
+test('what the upload has taken can be rendered: descriptions and definitions have any form', async () => {
+  const loose = 'name: nginx\ndescription: 8080\nproperties: {port: the port, host: {description: [a]}}\nconsumes: [{name: db, type: sql, optional: yes please}]';
+  expect((await readJobArchive(await tarOf({ ...files, './job.MF': loose }), options)).manifest.name).toBe('nginx');
+});
+
 test('a minimal job needs a name and a monit file', async () => {
   const archive = await readJobArchive(await tarOf({ 'job.MF': 'name: nginx', 'extra.monit': '' }), options);
   expect(archive).toMatchObject({ monit: undefined, propertiesSchema: undefined, manifest: { templates: {}, packages: [], provides: [] } });
@@ -95,7 +100,7 @@ test.each<[string, Record<string, string>, number]>([
 
 test('an archive that is cut off, garbage, empty or a bomb is refused', async () => {
   const tgz = gzipSync(await tarOf(files));
-  const bomb = gzipSync(await tarOf({ ...files, './templates/zeros': '\0'.repeat(70 * 1024 * 1024) }));
+  const bomb = gzipSync(await tarOf({ ...files, './templates/zeros': '\0'.repeat(130 * 1024 * 1024) }));
   for (const broken of [tgz.subarray(0, tgz.length - 20), Buffer.from('garbage'.repeat(200)), Buffer.alloc(0), (await tarOf(files)).subarray(0, 700), bomb]) {
     await expect(readJobArchive(broken, options)).rejects.toMatchObject({ code: 80000 });
   }

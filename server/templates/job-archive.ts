@@ -13,8 +13,8 @@ import type { RenderJob } from './render-job';
  */
 
 /** Most of one archive: its size and what it unpacks to, bytes, and entries. Jobs are text files. */
-const maxArchiveBytes = 32 * 1024 * 1024;
-const maxUnpackedBytes = 64 * 1024 * 1024;
+const maxArchiveBytes = 64 * 1024 * 1024;
+const maxUnpackedBytes = 128 * 1024 * 1024;
 const maxEntries = 20_000;
 
 const linkName = z.object({ name: z.string(), type: z.string() });
@@ -22,14 +22,13 @@ const emptyWhenAbsent = <T extends z.ZodType>(type: T, empty: z.output<T>) => ty
 
 const jobManifest = z.looseObject({
   name: z.string(),
-  description: z.string().nullish(),
   /** Source path below `templates/` to destination path below the job's directory. */
   templates: emptyWhenAbsent(z.record(z.string(), z.string()), {}),
   packages: emptyWhenAbsent(z.array(z.string()), []),
-  /** Dotted property name to its definition; `default` is what BOSH uses. */
-  properties: emptyWhenAbsent(z.record(z.string(), z.looseObject({ default: z.unknown().optional() }).nullable()), {}),
+  /** Dotted property name to its definition, in whatever form the upload took it: rendering works with what was recorded then. */
+  properties: emptyWhenAbsent(z.record(z.string(), z.unknown()), {}),
   provides: emptyWhenAbsent(z.array(linkName.extend({ properties: z.array(z.string()).nullish() })), []),
-  consumes: emptyWhenAbsent(z.array(linkName.extend({ optional: z.boolean().nullish() })), []),
+  consumes: emptyWhenAbsent(z.array(linkName.extend({ optional: z.unknown() })), []),
   logs: emptyWhenAbsent(z.record(z.string(), z.unknown()), {}),
 });
 

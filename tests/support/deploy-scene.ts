@@ -24,6 +24,8 @@ export interface SceneVm {
   jobState: string;
   /** It gives no answers. */
   silent: boolean;
+  /** What the cloud was told about it, oldest first. */
+  metadata: Record<string, string>[];
 }
 
 /** Whole deploys on a real database, with a cloud and agents in memory and renderings that are no Ruby's. */
@@ -32,6 +34,8 @@ export interface DeployScene {
   vms: Map<string, SceneVm>;
   /** Messages to agents, by method. */
   asked: Map<string, number>;
+  /** Metadata of all VMs that the cloud was told, oldest first. */
+  told: Record<string, string>[];
   uploadRelease(release: ReleaseFixture): Promise<void>;
   uploadStemcell(version: string): Promise<void>;
   uploadConfig(type: 'cloud' | 'runtime', document: object): Promise<void>;
@@ -52,8 +56,9 @@ export function deployScene(store: TestStore): DeployScene {
   const { db } = store.connections;
   const vms = new Map<string, SceneVm>();
   const asked = new Map<string, number>();
+  const told: Record<string, string>[] = [];
   const deps: DeployDeps = {
-    db, blobstore: store.blobstore, agents: sceneAgents(vms, asked), cpi: sceneCloud(vms), disks: noDisks, renderer: sceneRenderer, variables: disabledBackend,
+    db, blobstore: store.blobstore, agents: sceneAgents(vms, asked), cpi: sceneCloud(vms, told), disks: noDisks, renderer: sceneRenderer, variables: disabledBackend,
     nats: { bootstrapCertificate: certificate, permanentCertificate: certificate, movedUrls: async () => undefined, awaitAuthorised: async () => undefined },
     settings: {
       director: { name: 'director', uuid: randomUUID(), dnsDomain: 'bosh', localDns: true, useDnsAddresses: false, trustedCertsSha1: 'certs', natsConfigSha1: 'nats', blobstoreConfigSha1: 'blobs', ownAddresses: async () => [] },
@@ -66,7 +71,7 @@ export function deployScene(store: TestStore): DeployScene {
   };
   let stemcells = 0;
   return {
-    deps, vms, asked,
+    deps, vms, asked, told,
     uploadRelease: async (release) => {
       const { id, sha256 } = await store.blobstore.put(await buildRelease(release));
       await run((ctx) => updateRelease.perform(ctx, { db, blobstore: store.blobstore }, { source: { kind: 'blob', blobId: id, sha256 }, sha1: undefined, fix: false, rebase: false }));
@@ -93,15 +98,19 @@ export function deployScene(store: TestStore): DeployScene {
   };
 }
 
-function sceneCloud(vms: Map<string, SceneVm>): DeployDeps['cpi'] {
+function sceneCloud(vms: Map<string, SceneVm>, told: Record<string, string>[]): DeployDeps['cpi'] {
   return () => ({
     createVm: async (_caller, { agentId }) => {
-      vms.set(agentId, { cid: `vm-${agentId}`, agentId, jobState: 'stopped', silent: false });
+      vms.set(agentId, { cid: `vm-${agentId}`, agentId, jobState: 'stopped', silent: false, metadata: [] });
       return `vm-${agentId}`;
     },
     deleteVm: async (_caller, cid) => void vms.delete(cid.replace(/^vm-/, '')),
     hasVm: async (_caller, cid) => vms.has(cid.replace(/^vm-/, '')),
-    setVmMetadata: async () => undefined,
+    setVmMetadata: async (_caller, cid, metadata) => {
+      const vm = vms.get(cid.replace(/^vm-/, ''));
+      vm?.metadata.push(metadata);
+      told.push(metadata);
+    },
     calculateVmCloudProperties: async () => ({}),
   });
 }
