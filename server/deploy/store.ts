@@ -1,4 +1,4 @@
-import { and, eq, getTableColumns, inArray, isNull, not, sql, type SQL } from 'drizzle-orm';
+import { and, eq, getTableColumns, inArray, isNotNull, isNull, not, sql, type SQL } from 'drizzle-orm';
 import type { Db, Tx } from '../../db/client';
 import * as t from '../../db/schema';
 import { deleteOldLinks } from '../deployments/links-store';
@@ -302,6 +302,24 @@ export async function listStemcellsInUse(db: Db, deploymentId: number): Promise<
     .from(t.deploymentStemcells)
     .innerJoin(t.stemcells, eq(t.stemcells.id, t.deploymentStemcells.stemcellId))
     .where(eq(t.deploymentStemcells.deploymentId, deploymentId));
+}
+
+/**
+ * Those of the release versions that can still be deployed. A deletion of one of them waits until the transaction has ended, and then
+ * finds whom it has been bound to; one that began before is waited for. Always in the order of ids, as deletions.
+ */
+export async function keepReleaseVersions(tx: Tx, ids: readonly number[]): Promise<Set<number>> {
+  if (ids.length === 0) return new Set();
+  const versions = t.releaseVersions;
+  const rows = await tx.select({ id: versions.id }).from(versions).where(and(inArray(versions.id, [...ids]), eq(versions.updateCompleted, true))).orderBy(versions.id).for('share');
+  return new Set(rows.map((row) => row.id));
+}
+
+/** The same for stemcells. */
+export async function keepStemcells(tx: Tx, ids: readonly number[]): Promise<Set<number>> {
+  if (ids.length === 0) return new Set();
+  const rows = await tx.select({ id: t.stemcells.id }).from(t.stemcells).where(and(inArray(t.stemcells.id, [...ids]), isNotNull(t.stemcells.cid))).orderBy(t.stemcells.id).for('share');
+  return new Set(rows.map((row) => row.id));
 }
 
 /** Notes, while binding, that the deployment uses these; nothing is removed until the deploy has succeeded. */

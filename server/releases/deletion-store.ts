@@ -58,7 +58,10 @@ export async function listVersionsOf(db: Db, releaseId: number): Promise<{ id: n
 
 /** From now on these versions cannot be deployed and an upload of them stores everything anew. */
 export async function markIncomplete(tx: Tx, versionIds: readonly number[]): Promise<void> {
-  if (versionIds.length > 0) await tx.update(releaseVersions).set({ updateCompleted: false }).where(inArray(releaseVersions.id, [...versionIds]));
+  if (versionIds.length === 0) return;
+  // In the order in which deploys lock them, so that the two never wait for each other.
+  await tx.select({ id: releaseVersions.id }).from(releaseVersions).where(inArray(releaseVersions.id, [...versionIds])).orderBy(asc(releaseVersions.id)).for('update');
+  await tx.update(releaseVersions).set({ updateCompleted: false }).where(inArray(releaseVersions.id, [...versionIds]));
 }
 
 export async function deletePackage(tx: Tx, packageId: number): Promise<void> {

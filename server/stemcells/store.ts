@@ -96,6 +96,11 @@ export async function abandonStemcells(tx: Tx, taskId: number): Promise<void> {
   await tx.update(stemcells).set({ taskId: null }).where(eq(stemcells.taskId, taskId));
 }
 
+/** Waits for deploys that are binding the rows, so that whoever uses them is known; deploys that come later wait for this transaction. */
+export async function lockStemcellRows(tx: Tx, ids: readonly number[]): Promise<void> {
+  if (ids.length > 0) await tx.select({ id: stemcells.id }).from(stemcells).where(inArray(stemcells.id, [...ids])).orderBy(asc(stemcells.id)).for('update');
+}
+
 export async function deleteStemcellRow(tx: Tx, id: number): Promise<void> {
   await tx.delete(stemcells).where(eq(stemcells.id, id));
 }

@@ -1,4 +1,4 @@
-import type { Database } from '../../db/client';
+import type { Database, Db } from '../../db/client';
 import type { Blobstore } from '../blobstore/blobstore';
 import { DirectorError, code, isDirectorError } from '../core/errors';
 import { getReleaseId, getVersion, listVersionUsers } from '../releases/catalogue-store';
@@ -67,9 +67,10 @@ export async function deleteReleaseParts(ctx: TaskContext, deps: DeleteReleaseDe
 async function deleteWhole(ctx: TaskContext, deps: DeleteReleaseDeps, deletion: ReleaseDeletion): Promise<void> {
   const releaseId = await getReleaseId(deps.db, deletion.name);
   const versions = await listVersionsOf(deps.db, releaseId);
-  const users = await listVersionUsers(deps.db, versions.map((version) => version.id));
-  if (users.length > 0) throw new DirectorError(code.releaseInUse, `Release '${deletion.name}' is still in use by: ${users.join(', ')}`);
-  await begin(ctx, deletion, versions.map((version) => version.id));
+  await begin(ctx, deps, deletion, {
+    versionIds: versions.map((version) => version.id),
+    inUse: (users) => new DirectorError(code.releaseInUse, `Release '${deletion.name}' is still in use by: ${users}`),
+  });
   await deleteParts(ctx, deps, await listPartsOfRelease(deps.db, releaseId), deletion.force);
   const stage = ctx.stages.stage('Deleting release versions', versions.length);
   for (const version of versions) await stage.run(`${deletion.name}/${version.version}`, () => ctx.write((tx) => deleteVersion(tx, version.id)));
@@ -78,9 +79,10 @@ async function deleteWhole(ctx: TaskContext, deps: DeleteReleaseDeps, deletion: 
 
 async function deleteOneVersion(ctx: TaskContext, deps: DeleteReleaseDeps, deletion: ReleaseDeletion, wanted: string): Promise<void> {
   const { id, releaseId, version } = await getVersion(deps.db, deletion.name, wanted);
-  const users = await listVersionUsers(deps.db, [id]);
-  if (users.length > 0) throw new DirectorError(code.releaseVersionInUse, `ReleaseVersion '${deletion.name}/${version}' is still in use by: ${users.join(', ')}`);
-  await begin(ctx, deletion, [id]);
+  await begin(ctx, deps, deletion, {
+    versionIds: [id],
+    inUse: (users) => new DirectorError(code.releaseVersionInUse, `ReleaseVersion '${deletion.name}/${version}' is still in use by: ${users}`),
+  });
   await deleteParts(ctx, deps, await listPartsOfVersion(deps.db, id), deletion.force);
   if ((await listVersionsOf(deps.db, releaseId)).some((other) => other.id !== id)) {
     await ctx.write((tx) => deleteVersion(tx, id));
@@ -94,10 +96,26 @@ async function deleteOneVersion(ctx: TaskContext, deps: DeleteReleaseDeps, delet
   });
 }
 
-async function begin(ctx: TaskContext, deletion: ReleaseDeletion, versionIds: readonly number[]): Promise<void> {
+interface DoomedVersions {
+  versionIds: readonly number[];
+  /** What is thrown when deployments with these names use them. */
+  inUse: (users: string) => DirectorError;
+}
+
+/** From here on nobody can deploy the versions. A deploy that had planned with them before either has bound them, or fails when it does. */
+async function begin(ctx: TaskContext, { db }: DeleteReleaseDeps, deletion: ReleaseDeletion, { versionIds, inUse }: DoomedVersions): Promise<void> {
+  await refuseUse(db);
   await ctx.checkpoint();
   await ctx.remember(deletion.memory, true);
-  await ctx.write((tx) => markIncomplete(tx, versionIds));
+  await ctx.write(async (tx) => {
+    await markIncomplete(tx, versionIds);
+    await refuseUse(tx);
+  });
+
+  async function refuseUse(seen: Db): Promise<void> {
+    const users = await listVersionUsers(seen, versionIds);
+    if (users.length > 0) throw inUse(users.join(', '));
+  }
 }
 
 async function deleteParts(ctx: TaskContext, deps: DeleteReleaseDeps, doomed: Doomed, force: boolean): Promise<void> {

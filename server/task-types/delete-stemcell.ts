@@ -1,6 +1,6 @@
-import type { Database } from '../../db/client';
+import type { Database, Db } from '../../db/client';
 import { DirectorError, code } from '../core/errors';
-import { deleteStemcellRow, forgetStemcellUploads, listStemcellRows, listUsers, type StemcellRow } from '../stemcells/store';
+import { deleteStemcellRow, forgetStemcellUploads, listStemcellRows, listUsers, lockStemcellRows, type StemcellRow } from '../stemcells/store';
 import { isTaskCancelled, isTaskLost, type TaskContext } from '../tasks/context';
 import { deleteStemcellPayload, type DeleteStemcellPayload } from './artifact-payloads';
 import type { StemcellDeps } from './stemcell-cloud';
@@ -49,16 +49,25 @@ export async function deleteFromClouds(ctx: TaskContext, deps: DeleteStemcellDep
       if (ctx.remembered(deletion.memory) === true) return;
       throw new DirectorError(code.stemcellNotFound, `Stemcell '${name}/${version}' doesn't exist`);
     }
-    const users = new Set((await listUsers(deps.db, rows.map((row) => row.id))).map((user) => user.deployment));
-    if (users.size > 0) throw new DirectorError(code.stemcellInUse, `Stemcell '${name}/${version}' is still in use by: ${[...users].join(', ')}`);
+    const ids = rows.map((row) => row.id);
+    await refuseUse(deps.db, deletion, ids);
     await ctx.checkpoint();
     await ctx.remember(deletion.memory, true);
-    // An upload that comes after this deletion has to do its work again.
-    await ctx.write((tx) => forgetStemcellUploads(tx, deletion));
+    await ctx.write(async (tx) => {
+      await lockStemcellRows(tx, ids);
+      await refuseUse(tx, deletion, ids);
+      // An upload that comes after this deletion has to do its work again.
+      await forgetStemcellUploads(tx, deletion);
+    });
     for (const row of rows) await deleteRow(ctx, deps, row, deletion.force);
   } finally {
     await unlock();
   }
+}
+
+async function refuseUse(db: Db, { name, version }: StemcellDeletion, ids: readonly number[]): Promise<void> {
+  const users = new Set((await listUsers(db, ids)).map((user) => user.deployment));
+  if (users.size > 0) throw new DirectorError(code.stemcellInUse, `Stemcell '${name}/${version}' is still in use by: ${[...users].join(', ')}`);
 }
 
 async function deleteRow(ctx: TaskContext, deps: DeleteStemcellDeps, row: StemcellRow, force: boolean): Promise<void> {

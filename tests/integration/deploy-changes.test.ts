@@ -1,5 +1,9 @@
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { deleteReleaseParts } from '../../server/task-types/delete-release';
+import { deleteFromClouds } from '../../server/task-types/delete-stemcell';
+import type { TaskContext } from '../../server/tasks/context';
+import { testTask } from '../support/task-context';
 import { deployScene, type DeployScene, type SceneVm } from '../support/deploy-scene';
 import { testStore, type TestStore } from '../support/director-parts';
 
@@ -71,5 +75,51 @@ describe('an instance that is not wanted any more', () => {
     scene.asked.clear();
     await deployed(manifest({ name: 'stopped', instances: 1 }));
     expect([scene.asked.get('drain'), scene.asked.get('stop')]).toEqual([1, 1]);
+  });
+});
+
+describe('a deletion and a deploy of the same release or stemcell', () => {
+  /** A deployment of things that nobody else uses, which asks its cloud something while it is being planned. */
+  const document = (name: string) => {
+    const { instance_groups: [web], ...rest } = manifest({ name, instances: 1 });
+    const { vm_type: _type, ...group } = web ?? {};
+    return {
+      ...rest, releases: [{ name: `rel-${name}`, version: '1' }], stemcells: [{ alias: 'default', os: 'lab-os', version: `of-${name}` }],
+      instance_groups: [{ ...group, vm_resources: { cpu: 1, ram: 1, ephemeral_disk_size: 1 }, jobs: [{ name: 'server', release: `rel-${name}` }] }],
+    };
+  };
+  const kinds = [
+    { what: 'release', name: 'release', gone: 30006, inUse: 30008, remove: (ctx: TaskContext, name: string) => deleteReleaseParts(ctx, { db: scene.deps.db, blobstore: store.blobstore }, { name: `rel-${name}`, version: '1', force: false, memory: 'begun' }) },
+    { what: 'whole release', name: 'whole', gone: 30006, inUse: 30007, remove: (ctx: TaskContext, name: string) => deleteReleaseParts(ctx, { db: scene.deps.db, blobstore: store.blobstore }, { name: `rel-${name}`, version: undefined, force: false, memory: 'begun' }) },
+    { what: 'stemcell', name: 'stemcell', gone: 50003, inUse: 50004, remove: (ctx: TaskContext, name: string) => deleteFromClouds(ctx, { db: scene.deps.db, deleteImage: async () => undefined }, { name: 'lab-stemcell', version: `of-${name}`, force: false, memory: 'begun' }) },
+  ];
+  const upload = async (name: string) => {
+    await scene.uploadRelease({ name: `rel-${name}`, version: '1', jobs: [{ name: 'server' }], packages: [] });
+    await scene.uploadStemcell(`of-${name}`);
+  };
+  const run = (work: (ctx: TaskContext) => Promise<void>) => testTask(scene.deps.db).attempt(async (ctx) => {
+    await work(ctx);
+    return '';
+  });
+
+  it.each(kinds)('fails the deploy when the $what goes while it is being planned', async ({ name: kind, gone, remove }) => {
+    const name = `late-${kind}`;
+    await upload(name);
+    const { cpi } = scene.deps;
+    scene.deps.cpi = (cloud) => ({ ...cpi(cloud), calculateVmCloudProperties: async () => {
+      expect((await run((ctx) => remove(ctx, name))).error).toBeUndefined();
+      return {};
+    } });
+    const { error } = await scene.deploy(document(name)).finally(() => (scene.deps.cpi = cpi));
+    expect(error).toMatchObject({ code: gone, message: expect.stringContaining('deleted while the deployment was being planned') });
+    expect(await vmsOf(name)).toEqual([]);
+  });
+
+  it.each(kinds)('refuses to delete the $what when it is deployed before the deletion begins in earnest', async ({ name: kind, inUse, remove }) => {
+    const name = `early-${kind}`;
+    await upload(name);
+    const { error } = await run((ctx) => remove({ ...ctx, remember: async () => deployed(document(name)) }, name));
+    expect(error).toMatchObject({ code: inUse, message: expect.stringContaining(`is still in use by: ${name}`) });
+    await deployed(document(name), { recreate: true });
   });
 });
