@@ -3,7 +3,7 @@ import { parseYaml } from '../core/yaml';
 import { mapPool } from '../core/concurrency';
 import { sha256Hex } from '../core/digest';
 import { templateSpec } from '../plan/specs';
-import type { BoundJob, InstancePlan, Plan, RenderedHashes } from '../plan/types';
+import type { BoundJob, GroupPlan, InstancePlan, Plan, RenderedHashes } from '../plan/types';
 import { linkGroupName } from '../dns/names';
 import { deploymentRenderError, groupErrorText, RenderError } from '../templates/errors';
 import { configurationHash, templateHashes, withLinksFile, type ProvidedLink } from '../templates/instance';
@@ -73,7 +73,8 @@ export interface RenderMeans {
 /**
  * Renders all instances of the plan. Every group is attempted, of a failing group only the first failing instance is reported,
  * of an instance all failing jobs: cloudfoundry/bosh src/bosh-director/lib/bosh/director/jobs/update_deployment.rb.
- * Nothing is rendered from inputs that are those of the instance's last templates.
+ * Nothing is rendered from inputs that are those of the instance's last templates. Of errands that wait for their run and of groups
+ * without instances only the values are looked up.
  */
 export async function renderPlan(caller: RenderCaller, deps: RenderDeps, plan: Plan, { sources, variables }: RenderMeans): Promise<Map<string, RenderedInstance>> {
   const rendered = new Map<string, RenderedInstance>();
@@ -81,10 +82,16 @@ export async function renderPlan(caller: RenderCaller, deps: RenderDeps, plan: P
   const context = await renderContext(deps, plan, { sources, variables });
   const failures: string[] = [];
   for (const group of plan.groups) {
-    if (group.dormant) continue;
-    let groupFailure: string | undefined;
-    await mapPool(group.instances, 8, async (instance) => {
-      if (groupFailure !== undefined) return;
+    const failure = group.dormant || group.instances.length === 0 ? await missingValues(group, variables) : await renderGroup(group);
+    if (failure !== undefined) failures.push(failure);
+  }
+  if (failures.length > 0) throw deploymentRenderError(failures);
+  return rendered;
+
+  async function renderGroup({ name, instances }: GroupPlan): Promise<string | undefined> {
+    let failure: string | undefined;
+    await mapPool(instances, 8, async (instance) => {
+      if (failure !== undefined) return;
       await caller.checkpoint();
       const input = await renderInput(instance, plan, context);
       const last = instance.existing && known.get(instance.existing.id);
@@ -95,12 +102,19 @@ export async function renderPlan(caller: RenderCaller, deps: RenderDeps, plan: P
       }
       const outcome = await render();
       if (outcome.ok) rendered.set(instance.uuid, { ...(last ? { archive: last } : {}), inputKey: input.key, reused: false, hashes: hashesOf(outcome.jobs), jobs: async () => outcome.jobs });
-      else groupFailure ??= failureText(group.name, outcome);
+      else failure ??= failureText(name, outcome);
     });
-    if (groupFailure !== undefined) failures.push(groupFailure);
+    return failure;
   }
-  if (failures.length > 0) throw deploymentRenderError(failures);
-  return rendered;
+}
+
+/**
+ * Of a group that nothing is rendered for now: fixes the versions of what its jobs use, so that an errand runs with the values of its
+ * deploy, and tells what cannot be had.
+ */
+async function missingValues({ name, jobs }: GroupPlan, variables: DeploymentVariables): Promise<string | undefined> {
+  const resolved = await resolveJobs(jobs.map((job) => ({ jobName: job.name, context: { properties: job.properties, links: job.links } })), variables);
+  return resolved.ok ? undefined : groupErrorText(name, resolved.errors);
 }
 
 /** Renders one instance of the plan anew, because it has got addresses that were not known before. Throws what `renderPlan` throws. */

@@ -5,17 +5,23 @@ import { jobErrorTextOf, linkErrorText } from '../templates/errors';
 import type { RenderJob } from '../templates/render-job';
 import type { DeploymentVariables } from './variables';
 
-export type ResolvedJobs = { ok: true; jobs: readonly RenderJob[] } | { ok: false; errors: string[] };
+/** What of a job may hold placeholders. */
+interface JobValues {
+  jobName: string;
+  context: { properties: object; links: object };
+}
+
+export type ResolvedJobs<J = RenderJob> = { ok: true; jobs: readonly J[] } | { ok: false; errors: string[] };
 
 /**
- * The jobs of an instance with the values of variables in their properties and links; all that cannot be had is told by job, then by
+ * Jobs with the values of variables in their properties and links; all that cannot be had is told by job, then by
  * link: cloudfoundry/bosh src/bosh-director/lib/bosh/director/config_server/variables_interpolator.rb.
  */
-export async function resolveJobs(jobs: readonly RenderJob[], variables: DeploymentVariables): Promise<ResolvedJobs> {
+export async function resolveJobs<J extends JobValues>(jobs: readonly J[], variables: DeploymentVariables): Promise<ResolvedJobs<J>> {
   const withProperties = await attemptAll(jobs, async (job) => ({ ...job, context: { ...job.context, properties: await variables.own.resolve(job.context.properties) } }), (job, text) => jobErrorTextOf(job.jobName, text));
   if (!withProperties.ok) return { ok: false, errors: withProperties.errors };
   const errors: string[] = [];
-  const resolved: RenderJob[] = [];
+  const resolved: J[] = [];
   for (const job of withProperties.results) {
     const links = await attemptAll(Object.entries(job.context.links), async ([name, link]: [string, unknown]) => [name, await resolveLink(link, variables)] as const, ([name, link], text) => linkErrorText(name, providerOf(link), text));
     if (links.ok) resolved.push({ ...job, context: { ...job.context, links: Object.fromEntries(links.results) } });

@@ -223,6 +223,30 @@ instance_groups:
     expect(newest).toEqual({ writable: false, successful: false });
   });
 
+  it('looks up what errands and empty groups use, and fixes the versions', async () => {
+    const chores = `
+name: chores
+releases: [{name: rel, version: latest}]
+stemcells: [{alias: default, os: ubuntu, version: '1'}]
+update: {canaries: 1, max_in_flight: 1, canary_watch_time: 1-10, update_watch_time: 1-10}
+instance_groups:
+- {name: errand, lifecycle: errand, instances: 1, azs: [z1], vm_type: small, stemcell: default, networks: [{name: private}], jobs: [{name: app, release: rel, properties: {secret: ((errand_pw))}, consumes: {db: {from: sql, deployment: shop}}}]}
+- {name: empty, instances: 0, azs: [z1], vm_type: small, stemcell: default, networks: [{name: private}], jobs: [{name: extra, release: rel, properties: {token: ((empty_pw))}}]}
+`;
+    const failed = await deploy(chores);
+    expect(failed.state).toBe('error');
+    expect((await errorOf(failed.id)).split('\n').map((line) => line.replace(/ from config server: .*/, ''))).toEqual([
+      'Unable to render instance groups for deployment. Errors are:',
+      "  - Unable to render jobs for instance group 'errand'. Errors are:", "    - Unable to render templates for job 'app'. Errors are:", "      - Failed to find variable '/dir/chores/errand_pw'",
+      "  - Unable to render jobs for instance group 'empty'. Errors are:", "    - Unable to render templates for job 'extra'. Errors are:", "      - Failed to find variable '/dir/chores/empty_pw'",
+    ]);
+    for (const name of ['errand_pw', 'empty_pw']) await put(`/dir/chores/${name}`);
+    const before = scene.rendered.length;
+    expect(await deploy(chores)).toMatchObject({ state: 'done' });
+    expect([...(await versions()).keys()]).toEqual(expect.arrayContaining(['/dir/chores/errand_pw', '/dir/chores/empty_pw', '/dir/shop/db_pw']));
+    expect(scene.rendered).toHaveLength(before);
+  });
+
   it('never shows a value, though CPIs and templates repeat them', async () => {
     scene.failures.createVm = (text) => `cannot make ${text}`;
     await put('/cloud/type');
