@@ -51,6 +51,6 @@ export function createComponents(deps: ComponentDeps): Component[] {
     createAlertDelivery({ db, notifications, heartbeats: listener, createPlugins: () => createPlugins(health.plugins, { log: deps.log }) }),
     createScheduler({ db, entries: scheduleEntries(config.scheduler, new Date(systemClock.now())) }),
     ...(dns.enabled ? [createDnsPublisher({ db, blobstore, agents, bus, notifications, settings: { domain: dns.domain, includeIndex: dns.include_index, fanOut: dns.fan_out } })] : []),
-    createBusMover({ db, agents, permanentCertificate: (agentId) => deps.issuer.permanent(agentId), caSha1: deps.natsConfigSha1, nodeName: deps.nodeName, isConnected: () => bus.isConnected() }),
+    createBusMover({ db, agents, permanentCertificate: (agentId) => deps.issuer.permanent(agentId), caSha1: deps.natsConfigSha1, trustedCerts: config.agent.trusted_certs, nodeName: deps.nodeName, isConnected: () => bus.isConnected() }),
   ];
 }

@@ -35,6 +35,8 @@ export interface BusMoverDeps {
   permanentCertificate(agentId: string): Promise<AgentCertificate>;
   /** `natsConfigSha1` of this node. */
   caSha1: string;
+  /** PEM of the CAs that VMs trust; none by default. */
+  trustedCerts?: string;
   /** For messages. */
   nodeName: string;
   /** Default 2 s, 120 s and 64 agents. */
@@ -125,7 +127,7 @@ async function tell({ ctx, deps, limits, certificates }: Telling, agent: DueAgen
     const cert = certificates.get(key) ?? (await deps.permanentCertificate(agent.agentId));
     if (!(await ctx.write((tx) => claimSend(tx, agent)))) return await ctx.write((tx) => putOff(tx, agent));
     certificates.set(key, cert);
-    await within(limits.returnMs, (asked) => asked.updateSettings({ trusted_certs: '', disk_associations: agent.diskAssociations, mbus: { cert, urls: agent.urls } }));
+    await within(limits.returnMs, (asked) => asked.updateSettings({ trusted_certs: deps.trustedCerts ?? '', disk_associations: agent.diskAssociations, mbus: { cert, urls: agent.urls } }));
     logFinished(ctx, await ctx.write((tx) => markTold(tx, agent, deps.caSha1)));
     certificates.delete(key);
   } catch (error) {

@@ -83,6 +83,7 @@ const schema = z.strictObject({
     .strictObject({
       wait_timeout_s: z.int().min(1).default(600).describe('how long a new VM may take until its agent answers, seconds'),
       env: z.record(z.string(), z.unknown()).default({}).describe('merged under `env.bosh` of every VM'),
+      trusted_certs: secret.default('').describe('PEM of CAs that every VM trusts beside those of its stemcell; a change reaches VMs with the next deploy of their deployment'),
       nats_delivered_templates: z.boolean().default(false).describe('agents get their rendered templates over NATS instead of fetching them from the blobstore, which keeps the copy from which VMs are made again'),
       short_lived_bootstrap_credentials: z.boolean().default(true).describe('VMs boot with NATS credentials that are replaced as soon as the agent answers'),
     })

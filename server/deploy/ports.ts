@@ -45,6 +45,8 @@ export interface DeploySettings {
   snapshots: boolean;
   /** Agents get their templates over NATS. Only tests leave it out. */
   natsDeliveredTemplates?: boolean;
+  /** PEM of the CAs that VMs are told to trust; `director.trustedCertsSha1` is its digest. Only tests leave it out. */
+  trustedCerts?: string;
 }
 
 export interface NatsPort {

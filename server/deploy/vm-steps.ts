@@ -177,7 +177,7 @@ export async function updateAgentSettings(ctx: TaskContext, deps: DeployDeps, vm
   const urls = (await deps.nats.movedUrls(vm.az)) ?? settings.natsUrls;
   const mbus = settings.shortLivedBootstrapCredentials || changed.nats ? { mbus: { cert: await deps.nats.permanentCertificate(vm.agent.id), urls: [...urls] } } : {};
   const blobstores = changed.blobstores ? { blobstores: [...settings.agentBlobstores] } : {};
-  await deps.agents.agentFor(vm.agent, ctx).updateSettings({ trusted_certs: '', disk_associations: await listDiskAssociations(deps.db, vm.vmId), ...mbus, ...blobstores });
+  await deps.agents.agentFor(vm.agent, ctx).updateSettings({ trusted_certs: settings.trustedCerts ?? '', disk_associations: await listDiskAssociations(deps.db, vm.vmId), ...mbus, ...blobstores });
   await ctx.write((tx) =>
     updateVm(tx, vm.vmId, {
       trustedCertsSha1: settings.director.trustedCertsSha1, natsConfigSha1: settings.director.natsConfigSha1, blobstoreConfigSha1: settings.director.blobstoreConfigSha1,

@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { sha1Hex } from '../../server/core/digest';
 import { deleteReleaseParts } from '../../server/task-types/delete-release';
 import { deleteFromClouds } from '../../server/task-types/delete-stemcell';
 import type { TaskContext } from '../../server/tasks/context';
@@ -75,6 +76,23 @@ describe('an instance that is not wanted any more', () => {
     scene.asked.clear();
     await deployed(manifest({ name: 'stopped', instances: 1 }));
     expect([scene.asked.get('drain'), scene.asked.get('stop')]).toEqual([1, 1]);
+  });
+});
+
+describe('trusted certificates', () => {
+  it('are told to new VMs, and to others when they change', async () => {
+    const { settings } = scene.deps;
+    const trusting = (trustedCerts: string) => ({ ...settings, trustedCerts, director: { ...settings.director, trustedCertsSha1: sha1Hex(trustedCerts) } });
+    scene.deps.settings = trusting('first');
+    await deployed(manifest({ name: 'trusting', instances: 1 }));
+    const [vm] = await vmsOf('trusting');
+    expect(vm?.trustedCerts).toBe('first');
+    scene.deps.settings = trusting('second');
+    await deployed(manifest({ name: 'trusting', instances: 1 })).finally(() => (scene.deps.settings = settings));
+    expect(await vmsOf('trusting')).toEqual([vm]);
+    expect(vm?.trustedCerts).toBe('second');
+    const { rows } = await store.connections.db.execute(sql`SELECT last_changes FROM instances i JOIN deployments d ON d.id = i.deployment_id WHERE d.name = 'trusting'`);
+    expect(rows).toEqual([{ last_changes: ['trusted_certs'] }]);
   });
 });
 

@@ -24,6 +24,7 @@ export interface SceneVm {
   jobState: string;
   /** It gives no answers. */
   silent: boolean;
+  trustedCerts: string;
   /** What the cloud was told about it, oldest first. */
   metadata: Record<string, string>[];
 }
@@ -101,7 +102,7 @@ export function deployScene(store: TestStore): DeployScene {
 function sceneCloud(vms: Map<string, SceneVm>, told: Record<string, string>[]): DeployDeps['cpi'] {
   return () => ({
     createVm: async (_caller, { agentId }) => {
-      vms.set(agentId, { cid: `vm-${agentId}`, agentId, jobState: 'stopped', silent: false, metadata: [] });
+      vms.set(agentId, { cid: `vm-${agentId}`, agentId, jobState: 'stopped', silent: false, trustedCerts: '', metadata: [] });
       return `vm-${agentId}`;
     },
     deleteVm: async (_caller, cid) => void vms.delete(cid.replace(/^vm-/, '')),
@@ -126,7 +127,8 @@ function sceneAgents(vms: Map<string, SceneVm>, asked: Map<string, number>): Age
     const done = (method: string) => async () => void (await vm(method));
     const agent: Agent = {
       ping: done('ping'), info: async () => ({ api_version: 1 }), getState: async () => ({ job_state: (await vm('get_state')).jobState }),
-      apply: done('apply'), prepare: done('prepare'), runScript: done('run_script'), drain: done('drain'), updateSettings: done('update_settings'),
+      apply: done('apply'), prepare: done('prepare'), runScript: done('run_script'), drain: done('drain'), 
+      updateSettings: async (settings) => void ((await vm('update_settings')).trustedCerts = settings.trusted_certs),
       start: async () => void ((await vm('start')).jobState = 'running'),
       stop: async () => void ((await vm('stop')).jobState = 'stopped'),
       compilePackage: async (source) => {
