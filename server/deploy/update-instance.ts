@@ -21,6 +21,7 @@ import type { RenderedInstance } from './render-plan';
 import { createArchive as recordArchive, deleteArchives, listArchives, releaseAddresses, updateInstance, updateRenderInput, updateVm } from './store';
 import { takeSnapshots } from './snapshots';
 import { swapVm } from './swap-vm';
+import { updateEvent } from './update-event';
 import { setOf, type DeploymentVariables } from './variables';
 import { createVm, deleteVm, introduceVm, updateAgentSettings, writeVmMetadata, type VmOrder } from './vm-steps';
 
@@ -63,7 +64,7 @@ export async function convergeInstance(ctx: TaskContext, deps: DeployDeps, updat
   const { instance, instanceId } = update;
   const changes = instance.changes.map((change) => change.kind);
   const operation = {
-    instance, deployment: update.plan.deployment, action: actionOf(update), context: { az: instance.az, changes },
+    instance, deployment: update.plan.deployment, ...updateEvent(instance, update.vm !== undefined),
     begin: (tx: Tx) => updateInstance(tx, instanceId, { updateCompleted: false, lastChanges: changes }),
   };
   await recordedOperation(ctx, operation, () => converge(ctx, deps, update, progress));
@@ -71,11 +72,6 @@ export async function convergeInstance(ctx: TaskContext, deps: DeployDeps, updat
 
 function hasChange(instance: CompleteInstancePlan, kind: ChangeKind): boolean {
   return instance.changes.some((change) => change.kind === kind);
-}
-
-function actionOf({ instance, vm }: InstanceUpdate): string {
-  if (instance.isNew || !vm) return 'create';
-  return instance.needsRecreate ? 'recreate' : 'update';
 }
 
 async function converge(ctx: TaskContext, deps: DeployDeps, asked: InstanceUpdate, progress: StageProgress): Promise<void> {

@@ -120,7 +120,7 @@ function promised(view: View): string[] {
 /** What the audit trail and the records say a task did; new instances without their uuids. */
 async function done(taskId: number, before: ReadonlySet<string>): Promise<string[]> {
   const { rows } = await store.connections.db.execute<{ action: string; object_name: string; changes: string[] | null; index: number | null; az: string | null; held: string[] | null }>(sql`
-    SELECT e.action, e.object_name, ARRAY(SELECT jsonb_array_elements_text(e.context->'changes')) AS changes, i.index, i.az,
+    SELECT e.action, e.object_name, i.last_changes AS changes, i.index, i.az,
       ARRAY(SELECT a.network_name || ' ' || split_part(a.address, '/', 1) FROM ip_addresses a WHERE a.instance_id = i.id ORDER BY a.address) AS held
     FROM events e LEFT JOIN instances i ON e.object_name = i.job || '/' || i.uuid WHERE e.task_id = ${taskId} AND e.object_type = 'instance' AND e.parent_id IS NULL`);
   return rows.map(({ action, object_name: name, changes, index, az, held }) =>
