@@ -273,7 +273,7 @@ function deployDeps({ config, db, blobstore, agents, renderer, variables, cpis, 
     settings: {
       director: {
         name: config.name, uuid, dnsDomain: config.local_dns.domain, localDns: config.local_dns.enabled, useDnsAddresses: config.local_dns.use_dns_addresses, trustedCertsSha1: sha1Hex(config.agent.trusted_certs), natsConfigSha1: caSha1, blobstoreConfigSha1: sha1Hex(JSON.stringify(agentBlobstores)),
-        ownAddresses: () => ownAddresses(config, db), ignoreMissingGateway: config.networks.ignore_missing_gateway,
+        ownAddresses: () => ownAddresses(config, db), ignoreMissingGateway: config.networks.ignore_missing_gateway, defaultVmStrategy: config.default_update_vm_strategy,
       },
       maxThreads: config.max_threads, maxVmCreateTries: config.max_vm_create_tries, agentWaitTimeoutMs: config.agent.wait_timeout_s * 1_000, agentEnv: config.agent.env,
       natsUrls: config.nats.agent_urls ?? config.nats.urls, agentBlobstores, shortLivedBootstrapCredentials: config.agent.short_lived_bootstrap_credentials, natsDeliveredTemplates: config.agent.nats_delivered_templates, trustedCerts: config.agent.trusted_certs,

@@ -97,6 +97,7 @@ const schema = z.strictObject({
   networks: networksSchema,
   variables: variablesSchema,
   config_server: configServerSchema,
+  default_update_vm_strategy: z.enum(['delete-create', 'create-swap-delete']).default('delete-create').describe('`vm_strategy` of `update` blocks that do not say'),
   max_threads: z.int().min(1).max(256).default(32).describe('VMs created or deleted at a time in one task'),
   max_vm_create_tries: z.int().min(1).max(20).default(5).describe('how often `create_vm` is tried when the CPI says that it may help'),
   tmp_dir: z.string().default('/tmp').describe('for stemcell images on their way to the CPI; nothing in it must survive'),

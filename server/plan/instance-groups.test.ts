@@ -163,3 +163,15 @@ it('compilation uses its own cloud properties when it has no VM type', () => {
   const plan = buildPlan(planInput({ cloud: edit(cloudYaml, ['vm_type: large, reuse', 'cloud_properties: {zone: x}, env: {bosh: {}}, reuse']) }));
   expect(plan.compilation).toMatchObject({ workers: 2, az: 'z1', reuseVms: true, orphanWorkers: false, cloudProperties: { zone: 'x', shared: 'az' }, env: { bosh: {} } });
 });
+
+describe('the VM strategy of the director', () => {
+  const strategyOf = (text: string) => {
+    const state = emptyState();
+    return buildPlan(planInput({ manifest: text, state: { ...state, director: { ...state.director, defaultVmStrategy: 'create-swap-delete' } } })).groups[0]?.update.vmStrategy;
+  };
+
+  it('is that of manifests that name none', () => {
+    expect(strategyOf(manifestYaml)).toBe('create-swap-delete');
+    expect(strategyOf(edit(manifestYaml, ['canaries: 1', 'canaries: 1, vm_strategy: delete-create']))).toBe('delete-create');
+  });
+});

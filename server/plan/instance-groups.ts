@@ -28,7 +28,7 @@ import type { PlannedStemcell } from './stemcells';
  */
 export function resolve(input: PlanInput): Resolved {
   const { state, request } = input;
-  const manifest = parseManifest(input.manifest, { canaries: request.canaries, maxInFlight: request.maxInFlight });
+  const manifest = parseManifest(input.manifest, { canaries: request.canaries, maxInFlight: request.maxInFlight, defaultVmStrategy: state.director.defaultVmStrategy });
   const cloudConfig = parseCloudConfig(input.cloudConfigs, { ...state.director, managedSubnets: state.managedSubnets });
   const stemcells = manifest.stemcells.map((wanted) => findStemcell(wanted, state.stemcells));
   const { groups, releases, warnings } = applyAddons(input, manifest, stemcells);

@@ -1,3 +1,4 @@
+import type { VmStrategy } from '../deployments/manifest';
 import type { NetworkSettings } from '../instances/instance';
 
 /** Parts of what planning reads (`RecordedState`). */
@@ -43,6 +44,8 @@ export interface DirectorFacts {
   localDns: boolean;
   /** Deployments that do not say it themselves have DNS names as addresses. */
   useDnsAddresses: boolean;
+  /** Of `update` blocks that do not say; by default `delete-create`. */
+  defaultVmStrategy?: VmStrategy;
   trustedCertsSha1: string;
   natsConfigSha1: string;
   blobstoreConfigSha1: string;
