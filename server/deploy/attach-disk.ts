@@ -8,6 +8,7 @@ import type { TaskContext } from '../tasks/context';
 import { deploymentLockWaitMs } from './deploy';
 import { attachDisk, retireDisk, type DiskOwner, type DiskVm } from './disk-steps';
 import type { DeployDeps } from './ports';
+import { readRecordedCpi } from './recorded-spec';
 import { findDeployment, findRecordedInstance, type DeploymentRow, type RecordedInstance } from './store';
 import { recordedVariables } from './variables';
 
@@ -70,6 +71,6 @@ async function takeOver(ctx: TaskContext, deps: DeployDeps, order: AttachOrder, 
     if ((await reviveOrphan(tx, order.diskCid, instanceId)) !== undefined) return;
     if (await isOrphanDisk(tx, order.diskCid)) throw new DirectorError(code.generic, `Disk '${order.diskCid}' is being deleted`);
     const like = order.copyProperties ? previous : undefined;
-    await adoptDisk(tx, { instanceId, cid: order.diskCid, name: '', size: like?.size ?? 1, cloudProperties: like?.cloudProperties ?? {}, cpi: previous?.cpi ?? vms.find((vm) => vm.active)?.cpi ?? '' });
+    await adoptDisk(tx, { instanceId, cid: order.diskCid, name: '', size: like?.size ?? 1, cloudProperties: like?.cloudProperties ?? {}, cpi: previous?.cpi ?? vms.find((vm) => vm.active)?.cpi ?? readRecordedCpi(instance.spec) ?? '' });
   });
 }

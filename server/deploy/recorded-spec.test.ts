@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readRecordedSpec } from './recorded-spec';
+import { readRecordedCpi, readRecordedSpec } from './recorded-spec';
 
 const network = { type: 'manual', ip: '10.0.0.2', prefix: '32', cloud_properties: {} };
 const vm = { networks: { private: network }, stemcell: { name: 'jammy', version: '1' }, env: {} };
@@ -21,4 +21,13 @@ describe('what is recorded of an instance', () => {
   ])('is refused when it has %s, lest the VM come back without its jobs', (_, spec, problem) => {
     expect(() => readRecordedSpec(spec, 'web/0')).toThrow(problem);
   });
+});
+
+it.each([
+  ['a named CPI', { stemcell: { name: 's', version: '1', cpi: 'east' } }, 'east'],
+  ["the director's own CPI", { stemcell: { name: 's', version: '1' } }, ''],
+  ['no VM', {}, undefined],
+  ['nothing', null, undefined],
+])('the CPI of an instance of which %s is recorded', (_what, spec, cpi) => {
+  expect(readRecordedCpi(spec)).toBe(cpi);
 });

@@ -52,6 +52,11 @@ const applied: z.ZodType<ApplySpec> = z.object({
 
 const updateBlock = z.object({ update: hash });
 
+/** The CPI that made the instance's last VM; undefined when nothing of a VM is recorded. */
+export function readRecordedCpi(spec: Record<string, unknown> | null): string | undefined {
+  return vmFacts.pick({ stemcell: true }).safeParse(spec).data?.stemcell.cpi;
+}
+
 /** An instance as its last update left it. */
 export interface RecordedSpec extends z.infer<typeof vmFacts> {
   /** Absent when its VM was made and nothing was ever applied to it. */
