@@ -38,7 +38,7 @@ function deployFlags(request: ApiRequest): DeployFlags {
 
 function amount(request: ApiRequest, name: string): string | undefined {
   const value = parameter(request, name);
-  if (value === undefined || /^\d{1,6}%?$/.test(value)) return value;
+  if (value === undefined || /^(?:\d{1,6}%|[-+]?\d{1,6})$/.test(value)) return value;
   throw new DirectorError(code.validationInvalidValue, `Invalid value for ${name}: '${value}'; it should be a number or a percentage such as 20%`);
 }
 
@@ -47,7 +47,7 @@ const rfc3339 = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$
 function createdBefore(request: ApiRequest, recreate: boolean): string | undefined {
   const value = parameter(request, 'recreate_vms_created_before');
   if (value === undefined) return undefined;
-  if (!recreate) throw new DirectorError(code.validationInvalidValue, 'recreate_vms_created_before needs recreate=true');
+  if (!recreate) throw new DirectorError(code.validationInvalidValue, 'Must pass recreate=true when specifying recreate_vms_created_before');
   // An unescaped plus of the time zone arrives as a blank.
   const timestamp = value.replace(/ (?=\d\d:\d\d$)/, '+');
   if (!rfc3339.test(timestamp) || Number.isNaN(Date.parse(timestamp))) throw new DirectorError(code.validationInvalidValue, `Invalid RFC 3339 timestamp for recreate_vms_created_before: ${value}`);

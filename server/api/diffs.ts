@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { requireAccess } from '../auth/permissions';
+import { requireAccess, teamsWith } from '../auth/permissions';
 import { parseConfigContent } from '../configs/parse';
 import { normalizeConfigContent } from '../configs/normalize-content';
 import { findCurrentConfig, type StoredConfig } from '../configs/store';
@@ -27,7 +27,7 @@ export async function diffManifest(deps: ApiDeps, request: ApiRequest): Promise<
   requireAccess(request.principal, deployment ? { permission: 'dep:admin', directorUuid, teams: deployment.teams } : { permission: 'create_deployment', directorUuid });
   const uploaded = await request.body.text();
   return reportingFailure('Unable to diff manifest', 200, async () => {
-    const { diff, configIds } = await diffUploaded(deps.db, { name, text: uploaded, deployment, redact: request.query.get('redact') !== 'false' });
+    const { diff, configIds } = await diffUploaded(deps.db, { name, text: uploaded, deployment, teams: deployment?.teams ?? teamsWith(request.principal, 'admin'), redact: request.query.get('redact') !== 'false' });
     return { context: { cloud_config_ids: configIds.cloud, runtime_config_ids: configIds.runtime }, diff };
   });
 }

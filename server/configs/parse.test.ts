@@ -87,6 +87,11 @@ describe('several cloud configs', () => {
     expect(mergeCloudConfigs([{}])).toEqual({});
   });
 
+  it('may have variables for a list, and values of variables that are lists', () => {
+    expect(mergeCloudConfigs([{ azs: '((/zones))' }, { azs: [{ name: 'b' }, [{ name: 'c' }, { name: 'd' }]] }])).toMatchObject({ azs: ['((/zones))', { name: 'b' }, { name: 'c' }, { name: 'd' }] });
+    expect(() => mergeCloudConfigs([{ azs: 'zones' }])).toThrow(expect.objectContaining({ code: 40000 }));
+  });
+
   it('have only one compilation', () => {
     expect(() => mergeCloudConfigs([{ compilation: {} }, { compilation: {} }])).toThrow(expect.objectContaining({ code: 570000, message: "Cloud config 'compilation' key cannot be defined in multiple cloud configs." }));
   });

@@ -29,14 +29,18 @@ export function parseConfigContent(text: string): Hash {
 
 const listKeys = ['azs', 'vm_types', 'disk_types', 'networks', 'vm_extensions'] as const;
 
+/** A list that is given by one variable. */
+const wholePlaceholder = /^\(\([^()]+\)\)$/;
+
 /**
- * Several cloud configs as one document: lists one after another, `compilation` from the only one that has it.
+ * Several cloud configs as one document: lists one after another, `compilation` from the only one that has it. A list, or an item of one
+ * that stands for several, may be a variable: values that are lists are flattened, and a variable without its value stays as it is.
  * No configs, or only empty ones, give an empty hash. Throws 570000 for a second `compilation`, 40000 for wrong types.
  */
 export function mergeCloudConfigs(documents: readonly Hash[]): Hash {
   if (documents.every((document) => Object.keys(document).length === 0)) return {};
   const merged: Hash = {};
-  for (const key of listKeys) merged[key] = documents.flatMap((document) => optionalField(document, key, 'Array') ?? []);
+  for (const key of listKeys) merged[key] = documents.flatMap((document) => listIn(document, key)).flat();
   for (const document of documents) {
     const compilation = optionalField(document, 'compilation', 'Hash');
     if (compilation === undefined) continue;
@@ -44,6 +48,11 @@ export function mergeCloudConfigs(documents: readonly Hash[]): Hash {
     merged.compilation = compilation;
   }
   return merged;
+}
+
+function listIn(document: Hash, key: string): unknown[] {
+  const given = document[key];
+  return typeof given === 'string' && wholePlaceholder.test(given) ? [given] : (optionalField(document, key, 'Array') ?? []);
 }
 
 /**

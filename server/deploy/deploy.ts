@@ -63,6 +63,7 @@ async function carryOut(ctx: TaskContext, deps: DeployDeps, order: DeployOrder):
   if (!deployment) throw new DirectorError(code.deploymentNotFound, `Deployment '${order.deployment}' doesn't exist`);
   const manifest = asHash(parseYaml(order.manifestText), 'manifest');
   const asked = { ...order, deployment, manifest };
+  await warnOfFuture(ctx, order.request.recreateVmsCreatedBefore);
   if (order.request.dryRun) return dryRun(ctx, deps, { ...asked, variables: await previewVariables(deps, asked, ctx.secrets) });
   const stemcells = await stemcellsBefore(ctx, deps, deployment);
   const variables = await openVariables(ctx, deps, deployment);
@@ -73,6 +74,12 @@ async function carryOut(ctx: TaskContext, deps: DeployDeps, order: DeployOrder):
     throw error;
   }
   await closeVariables(ctx, deployment, variables, true);
+}
+
+/** @param before RFC 3339; VMs that are recreated only when they are older */
+async function warnOfFuture(ctx: TaskContext, before: string | undefined): Promise<void> {
+  if (before === undefined || ctx.attempt > 1 || Date.parse(before) <= ctx.clock.now()) return;
+  await ctx.stages.warning(`The recreate_vms_created_before timestamp '${before}' is in the future. No VMs will be filtered by age - all VMs marked for recreation will be recreated.`);
 }
 
 type DeployOrderFor = Omit<DeployOrder, 'deployment'> & PlanOrder & { stemcellsBefore: readonly string[] };

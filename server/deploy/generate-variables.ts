@@ -1,10 +1,8 @@
-import { code, DirectorError } from '../core/errors';
 import type { Hash } from '../core/yaml';
 import { recordEvent } from '../events/store';
 import type { Plan } from '../plan/types';
 import type { PlannedVariable } from '../plan/variable-types';
 import type { TaskContext } from '../tasks/context';
-import type { GenerateMode } from '../variables/backend';
 import { absoluteName } from '../variables/placeholders';
 import { findSetBefore, fixVersion, listSetVersions } from '../variables/store';
 import type { DeployDeps } from './ports';
@@ -55,11 +53,10 @@ function stemcellsChanged({ stemcellsBefore, plan }: GenerateOrder): boolean {
 }
 
 async function generate(ctx: TaskContext, deps: DeployDeps, { deployment, variables }: GenerateOrder, variable: PlannedVariable): Promise<string> {
-  const { name, type } = variable;
+  const { name, type, mode } = variable;
   const options = await variables.own.resolve(variable.options);
   const scope = { director: deps.settings.director.name, deployment: deployment.name };
   const parameters = type === 'certificate' ? certificateOptions(options, variable, (ca) => absoluteName(ca, scope)) : options;
-  const mode = modeOf(variable);
   await ctx.fence();
   const { id, value } = await deps.variables.generate({ name, type, parameters, mode });
   ctx.secrets.addAll(value, `((${name}))`);
@@ -76,12 +73,4 @@ function certificateOptions(options: Hash, { addresses }: PlannedVariable, absol
     ...(alternatives.length > 0 ? { alternative_names: [...given, ...alternatives] } : {}),
     ...(common !== undefined && !options.common_name ? { common_name: common } : {}),
   };
-}
-
-const modes: readonly GenerateMode[] = ['no-overwrite', 'converge', 'overwrite'];
-
-function modeOf({ name, mode: wanted }: PlannedVariable): GenerateMode {
-  const mode = modes.find((known) => known === wanted);
-  if (mode) return mode;
-  throw new DirectorError(code.configServerGenerationError, `Variable '${name}' has the update_mode '${wanted}': use one of ${modes.join(', ')}`);
 }

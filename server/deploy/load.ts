@@ -66,7 +66,7 @@ async function loadState(caller: AgentCaller, deps: LoadDeps, load: LoadRequest,
     deployment: { name: load.deployment.name, manifest: load.deployment.manifest, tags: load.deployment.tags, teams: load.deployment.teams },
     instances,
     managedSubnets: deps.networks ? await listManagedSubnets(deps.db) : undefined,
-    takenAddresses: (await listTakenAddresses(deps.db)).map((row) => row.address),
+    ...takenBy(await listTakenAddresses(deps.db)),
     releases,
     stemcells: await loadStemcells(deps.db),
     cpis: await loadCpis(deps.db),
@@ -76,6 +76,10 @@ async function loadState(caller: AgentCaller, deps: LoadDeps, load: LoadRequest,
     dnsIds: await listDnsIds(deps.db, [load.deployment.name]),
     newInstanceIds: new Map(),
   };
+}
+
+function takenBy(rows: Awaited<ReturnType<typeof listTakenAddresses>>): Pick<RecordedState, 'takenAddresses' | 'addressOwners'> {
+  return { takenAddresses: rows.map(({ address }) => address), addressOwners: new Map(rows.map(({ address, owner }) => [address, owner])) };
 }
 
 async function agentState(caller: AgentCaller, deps: LoadDeps, { instance, vms }: StoredInstance, { request, agentTimeoutMs, silence }: LoadRequest): Promise<AgentState | undefined> {

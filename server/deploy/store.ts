@@ -7,6 +7,7 @@ import { orphanVm } from '../instances/orphan-vm-store';
 import { listDisks, listDisksOf, type Disk } from '../disks/store';
 import { updateAliases } from '../dns/aliases-store';
 import type { DnsIdentity } from '../dns/names';
+import type { AddressOwner } from '../plan/recorded';
 
 /** What a deploy reads and records. Every function is one statement or one short transaction's worth of them. */
 
@@ -67,9 +68,14 @@ function groupBy<T>(rows: readonly T[], key: (row: T) => number | null): Map<num
   return groups;
 }
 
-/** Every address that anybody holds, as CIDR text, with its owner. */
-export async function listTakenAddresses(db: Db): Promise<{ address: string; instanceId: number | null }[]> {
-  return db.select({ address: t.ipAddresses.address, instanceId: t.ipAddresses.instanceId }).from(t.ipAddresses);
+/** Every address that anybody holds, as CIDR text, with its owner; null when only an orphaned or abandoned VM has it. */
+export async function listTakenAddresses(db: Db): Promise<{ address: string; owner: AddressOwner | null }[]> {
+  return db
+    .select({ address: t.ipAddresses.address, owner: { deployment: t.deployments.name, group: t.instances.job, uuid: t.instances.uuid } })
+    .from(t.ipAddresses)
+    .leftJoin(t.instances, eq(t.instances.id, t.ipAddresses.instanceId))
+    .leftJoin(t.deployments, eq(t.deployments.id, t.instances.deploymentId))
+    .then((rows) => rows.map(({ address, owner: { deployment, group, uuid } }) => ({ address, owner: deployment === null || group === null || uuid === null ? null : { deployment, group, uuid } })));
 }
 
 export interface NewInstance {

@@ -15,12 +15,13 @@ export interface UploadedManifest {
   text: string;
   /** Undefined: it does not exist yet. */
   deployment: Deployment | undefined;
+  /** Whose configs apply beside those of everybody: the deployment's, or those that its first deploy would give it. */
+  teams: readonly string[];
   redact: boolean;
 }
 
 /** The difference that the CLI shows before a deploy, and the configs that apply now. Throws for malformed documents. */
-export async function diffUploaded(db: Database, { name, text, deployment, redact }: UploadedManifest): Promise<{ diff: DiffLine[]; configIds: { cloud: number[]; runtime: number[] } }> {
-  const teams = deployment?.teams ?? [];
+export async function diffUploaded(db: Database, { name, text, deployment, teams, redact }: UploadedManifest): Promise<{ diff: DiffLine[]; configIds: { cloud: number[]; runtime: number[] } }> {
   const cloud = await listApplicable(db, 'cloud', teams);
   const runtime = await listApplicable(db, 'runtime', teams);
   const before = deployment && (await documentsOf(db, deployment));

@@ -48,7 +48,7 @@ export function parseGroup(spec: unknown, context: GroupContext): ManifestGroup 
 /** Tags of a manifest or an instance group; values become strings. */
 export function parseTags(object: unknown): Record<string, string> {
   const tags = optionalField(object, 'tags', 'Hash') ?? {};
-  return Object.fromEntries(Object.keys(tags).map((key) => [key, optionalField(tags, key, 'String') ?? '']));
+  return Object.fromEntries(Object.entries(tags).map(([key, value]) => [key, typeof value === 'boolean' ? String(value) : value === null ? '' : (optionalField(tags, key, 'String') ?? '')]));
 }
 
 function parseLifecycle(spec: Hash, name: string): Lifecycle {

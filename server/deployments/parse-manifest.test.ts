@@ -7,6 +7,11 @@ import { canariesOf, maxInFlightOf, parseUpdateConfig } from './update-config';
 const parse = (text: string, overrides = {}) => parseManifest(parseManifestYaml(text), overrides);
 
 describe('a manifest', () => {
+  it('has tags of any simple value as text', () => {
+    expect(parse(edit(manifestYaml, ['tags: {team: a}', 'tags: {team: a, prod: true, tier: 1, none: null}'])).tags).toEqual({ team: 'a', prod: 'true', tier: '1', none: '' });
+    expect(() => parse(edit(manifestYaml, ['tags: {team: a}', 'tags: {team: [a]}']))).toThrow(expect.objectContaining({ code: 40000 }));
+  });
+
   it('is read whole', () => {
     const manifest = parse(manifestYaml);
     expect(manifest).toMatchObject({ name: 'dep', releases: [{ name: 'rel', version: 'latest' }], stemcells: [{ alias: 'default', os: 'ubuntu', version: 'latest' }], tags: { team: 'a' }, properties: {} });

@@ -2,13 +2,13 @@ import type { Network, VipNetwork } from '../configs/cloud-config';
 import { sameValue } from '../core/compare';
 import { code, DirectorError } from '../core/errors';
 import { blockAt, contains, formatBlock, overlaps, type Block } from '../core/ip';
-import { instanceLabel, type NetworkSettings } from '../instances/instance';
+import { instanceLabel, instanceName, type NetworkSettings } from '../instances/instance';
 import { addressPool, type AddressPool } from './address-pool';
 import { blockPrefix, dynamicNetworksOf, isStaticIn, matchHeld, placeOf, type Held, type HeldAddress } from './held-addresses';
 import { blockOf, dynamicSettings, manualSettings, vipSettings, withoutLearned, type LearnedAddress, type PlacedAddress } from './network-settings';
 import type { GroupNetwork, Networked, NetworkedInstance, Placed, PlacedInstance, ResolvedGroup } from './phases';
 import type { HotSwaps } from './hot-swap';
-import type { RecordedReservation } from './recorded';
+import type { AddressOwner, RecordedReservation } from './recorded';
 import type { RecordedInstance, RecordedVm, Reservation } from './types';
 
 /**
@@ -25,6 +25,7 @@ export function network(placed: Placed, swaps: HotSwaps = new Map()): Networked 
     networks: placed.resolved.cloudConfig.networks,
     holders: new Map(state.instances.flatMap((instance) => instance.reservations.map((reservation) => [reservation.address, instance]))),
     deployment: state.deployment.name,
+    addressOwners: state.addressOwners,
   };
   const groups = placed.groups.map(({ group, dormant, instances, obsolete }) => ({
     group, dormant, obsolete, instances: instances.map((instance) => networkOne(group, instance, { context, dormant, swap: swaps.get(instance.uuid) })),
@@ -38,6 +39,7 @@ interface Context {
   /** Address (CIDR text) to the instance of this deployment that holds it. */
   holders: Map<string, { group: string; uuid: string; index: number }>;
   deployment: string;
+  addressOwners: ReadonlyMap<string, AddressOwner | null> | undefined;
 }
 
 /** What an instance gets on one of the group's networks. */
@@ -211,10 +213,17 @@ function staticPlace(wish: GroupNetwork, ip: string, { label, uuid, context }: {
 
 /** Takes a named address for an instance. Throws 130008 when another instance has it. */
 function claim(block: Block, { label, uuid, context }: { label: string; uuid: string; context: Context }): void {
-  const holder = context.holders.get(formatBlock(block));
+  const address = formatBlock(block);
+  const holder = context.holders.get(address);
   if (context.pool.claim(block) || holder?.uuid === uuid) return;
-  const owner = holder ? `instance '${instanceLabel(holder)}' from deployment '${context.deployment}'` : 'another deployment';
-  throw new DirectorError(code.networkReservationAlreadyInUse, `Failed to reserve IP '${formatBlock(block)}' for instance '${label}': already reserved by ${owner}`);
+  const owner = holder ? { ...holder, deployment: context.deployment } : context.addressOwners?.get(address);
+  throw new DirectorError(code.networkReservationAlreadyInUse, `Failed to reserve IP '${address}' for instance '${label}': already reserved by ${ownerText(owner)}`);
+}
+
+/** @param owner undefined: of a part of a larger block nobody's name is known */
+function ownerText(owner: AddressOwner | null | undefined): string {
+  if (owner === undefined) return 'another deployment';
+  return owner ? `instance '${instanceName(owner)}' from deployment '${owner.deployment}'` : 'orphaned instance';
 }
 
 function vipAddress(on: VipNetwork, wish: GroupNetwork, { group, instance, context }: Seeker): string {

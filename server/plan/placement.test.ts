@@ -83,9 +83,12 @@ describe('with static addresses', () => {
     expect(() => placed({ manifest })).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) }));
   });
 
-  it('refuses an address that somebody else has', () => {
-    const state = { ...emptyState(), takenAddresses: ['10.0.1.200/32'] };
-    expect(() => placed({ manifest: fixed('10.0.1.200', 1), state })).toThrow(expect.objectContaining({ code: 130008, message: expect.stringContaining('already reserved by another deployment') }));
+  it.each([
+    [{ deployment: 'other', group: 'db', uuid: 'u-1' }, "instance 'db/u-1' from deployment 'other'"],
+    [null, 'orphaned instance'],
+  ])('refuses an address that somebody else has', (owner, text) => {
+    const state = { ...emptyState(), takenAddresses: ['10.0.1.200/32'], addressOwners: new Map([['10.0.1.200/32', owner]]) };
+    expect(() => placed({ manifest: fixed('10.0.1.200', 1), state })).toThrow(expect.objectContaining({ code: 130008, message: expect.stringContaining(`already reserved by ${text}`) }));
   });
 });
 

@@ -35,6 +35,13 @@ export interface StemcellRecord {
   cid: string;
 }
 
+/** The instance that has an address. */
+export interface AddressOwner {
+  deployment: string;
+  group: string;
+  uuid: string;
+}
+
 /** What the director is, as far as plans depend on it. */
 export interface DirectorFacts {
   name: string;

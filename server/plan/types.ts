@@ -12,7 +12,7 @@ import type { CompilationPlan } from './compilation';
 import type { CpiStemcell, PlannedStemcell } from './stemcells';
 import type { CalculatedResources } from './vm-resources';
 import type { PlannedLinks, RecordedProvider } from './links';
-import type { AgentState, DirectorFacts, RecordedReservation, StemcellRecord } from './recorded';
+import type { AddressOwner, AgentState, DirectorFacts, RecordedReservation, StemcellRecord } from './recorded';
 import type { PlannedVariable, ResolvedDifferences } from './variable-types';
 import type { FullSpec, InstanceState, NetworkSettings, PackageSpec } from '../instances/instance';
 
@@ -117,6 +117,8 @@ export interface RecordedState {
   instances: readonly RecordedInstance[];
   /** Every address of the whole director (CIDR text), those of this deployment included. */
   takenAddresses: readonly string[];
+  /** Who has them, for messages; null: an orphaned VM. */
+  addressOwners?: ReadonlyMap<string, AddressOwner | null>;
   /** Every complete version of the releases that the manifest names. */
   releases: readonly ReleaseVersionRecord[];
   stemcells: readonly StemcellRecord[];

@@ -1,3 +1,4 @@
+import type { GenerateMode } from '../variables/backend';
 import type { Hash } from '../core/yaml';
 import type { VariableDefinition } from '../variables/definitions';
 
@@ -17,7 +18,7 @@ export interface PlannedVariable {
   /** With their placeholders. */
   options: Hash;
   /** CredHub's generation mode, as the variable or the deployment says. */
-  mode: string;
+  mode: GenerateMode;
   strategy: VariableDefinition['strategy'];
   /** DNS names of consumed links, for certificates. */
   addresses: readonly { as: 'alternative_name' | 'common_name'; address: string }[];

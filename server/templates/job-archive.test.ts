@@ -55,7 +55,7 @@ test('a job archive is read from a buffer or a stream, compressed or not', async
 });
 
 test('what the upload has taken can be rendered: descriptions and definitions have any form', async () => {
-  const loose = 'name: nginx\ndescription: 8080\nproperties: {port: the port, host: {description: [a]}}\nconsumes: [{name: db, type: sql, optional: yes please}]';
+  const loose = 'name: nginx\ndescription: 8080\nproperties: {port: the port, host: {description: [a]}}\nconsumes: [{name: db, type: sql, optional: yes please}, {name: web, type: http}]';
   expect((await readJobArchive(await tarOf({ ...files, './job.MF': loose }), options)).manifest.name).toBe('nginx');
 });
 

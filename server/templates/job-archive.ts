@@ -28,7 +28,7 @@ const jobManifest = z.looseObject({
   /** Dotted property name to its definition, in whatever form the upload took it: rendering works with what was recorded then. */
   properties: emptyWhenAbsent(z.record(z.string(), z.unknown()), {}),
   provides: emptyWhenAbsent(z.array(linkName.extend({ properties: z.array(z.string()).nullish() })), []),
-  consumes: emptyWhenAbsent(z.array(linkName.extend({ optional: z.unknown() })), []),
+  consumes: emptyWhenAbsent(z.array(linkName.extend({ optional: z.unknown().optional() })), []),
   logs: emptyWhenAbsent(z.record(z.string(), z.unknown()), {}),
 });
 

@@ -69,7 +69,7 @@ async function preview(deps: Asker, input: z.infer<typeof upload>, signal: Abort
   const found = await findDeployment(db, name);
   requireAccess(principal, found ? { permission: 'dep:admin', directorUuid, teams: found.teams } : { permission: 'create_deployment', directorUuid });
   const deployment = found ?? newDeployment(name, teamsWith(principal, 'admin'));
-  const { diff, configIds } = await diffUploaded(db, { name, text: input.manifest, deployment, redact: true });
+  const { diff, configIds } = await diffUploaded(db, { name, text: input.manifest, deployment, teams: deployment.teams, redact: true });
   const caller = { ...callerWithoutTask(signal), scope: `preview-${crypto.randomUUID()}`, checkpoint: async () => signal.throwIfAborted() };
   const plan = await previewDeploy(caller, deps, { deployment, manifest: parseManifestYaml(input.manifest), configIds, request: requestOf(allFlags(input.flags)) });
   return {

@@ -17,7 +17,8 @@ export interface VariableVersion {
 }
 
 /** `no-overwrite`: what there is stays; `converge`: a new one when the parameters changed; `overwrite`: always a new one. */
-export type GenerateMode = 'no-overwrite' | 'converge' | 'overwrite';
+export const generateModes = ['no-overwrite', 'converge', 'overwrite'] as const;
+export type GenerateMode = (typeof generateModes)[number];
 
 export interface GenerateOrder {
   name: string;

@@ -25,6 +25,7 @@ describe('variables', () => {
     [{ variables: [{ name: 'a', type: 'x', consumes: [] }] }, "Consumes for variable 'a' must be a Hash or nil"],
     [{ variables: [{ name: 'a', type: 'x' }, { name: 'a', type: 'y' }] }, "Some of the variables have duplicate names, eg: 'a'"],
     [{ variables: [{ name: 'a', type: 'x', options: 'y' }] }, "options of variable with name 'a' is not a Hash"],
+    [{ variables: [{ name: 'a', type: 'x', update_mode: 'always' }] }, "Update mode for variable 'a' must be one of no-overwrite, converge, overwrite, but was 'always'"],
     [{ variables: [{ name: 'a', type: 'x', update_mode: 1 }] }, "Update mode for variable 'a' must be a String, but was '1'"],
     [{ variables: [{ name: 'a', type: 'x', update: { strategy: 'never' } }] }, "Update strategy for variable 'a' must be 'on-deploy' or 'on-stemcell-change'"],
   ])('of another form are refused: %j', (document, message) => {

@@ -1,6 +1,7 @@
 import { code, DirectorError } from '../core/errors';
 import { rubyClass, rubyInspect } from '../core/fields';
 import { isHash, type Hash } from '../core/yaml';
+import { generateModes, type GenerateMode } from './backend';
 
 /**
  * Entries of `variables:` in manifests and runtime configs.
@@ -13,7 +14,7 @@ export interface VariableDefinition {
   type: string;
   options: Hash;
   /** CredHub's generation mode; undefined: the deployment's. */
-  updateMode?: string | undefined;
+  updateMode?: GenerateMode | undefined;
   /** When a new version is asked for. */
   strategy: 'on-deploy' | 'on-stemcell-change';
   /** Links whose addresses become names of a certificate. */
@@ -75,10 +76,13 @@ function optionsOf({ options }: Hash, name: string): Hash {
   throw invalid(`options of variable with name '${name}' is not a Hash`);
 }
 
-function updateModeOf({ update_mode: mode }: Hash, name: string): string | undefined {
-  if (mode === undefined || mode === null) return undefined;
-  if (typeof mode === 'string') return mode;
-  throw invalid(`Update mode for variable '${name}' must be a String, but was '${rubyInspect(mode)}'`);
+function updateModeOf({ update_mode: wanted }: Hash, name: string): GenerateMode | undefined {
+  if (wanted === undefined || wanted === null) return undefined;
+  if (typeof wanted !== 'string') throw invalid(`Update mode for variable '${name}' must be a String, but was '${rubyInspect(wanted)}'`);
+  const mode = generateModes.find((known) => known === wanted);
+  // Config servers refuse it too, when other variables have been generated already.
+  if (mode === undefined) throw invalid(`Update mode for variable '${name}' must be one of ${generateModes.join(', ')}, but was '${wanted}'`);
+  return mode;
 }
 
 function strategyOf({ update }: Hash, name: string): VariableDefinition['strategy'] {

@@ -35,7 +35,7 @@ async function killedDuring(change: Partial<StoreOptions>, reached: (id: number)
   await expectDisksAccounted();
   const active = new Set((await system.db.query<{ cid: string }>('SELECT cid FROM vms WHERE active')).rows.map((row) => row.cid));
   const vms = cloudVms(system).filter((vm) => active.has(vm.cid));
-  answers = await Promise.all(vms.map(async (vm) => (await fetch(`http://${vm.ips[0]}:${port}/`)).json() as Promise<Record<string, unknown>>));
+  answers = await Promise.all(vms.map((vm) => eventually(async () => (await (await fetch(`http://${vm.ips[0]}:${port}/`)).json()) as Record<string, unknown>, 10_000)));
   return task;
 }
 

@@ -126,6 +126,13 @@ describe('an accepted deploy', () => {
     expect(await rows(sql`SELECT config_id FROM deployment_configs`, z.unknown())).toEqual([{ config_id: 1 }]);
   });
 
+  it('is compared with the configs of its teams before it exists', async () => {
+    await server.call('POST', '/configs', { user: 'ateam', type: 'application/json', body: JSON.stringify({ type: 'cloud', name: 'ours', content: 'azs: [{name: a}]' }) });
+    const context = async (user: string) => (await server.call('POST', '/deployments/shop/diff', { user, type: 'text/yaml', body: 'name: shop\n' })).json;
+    expect(await context('ateam')).toMatchObject({ context: { cloud_config_ids: [1], runtime_config_ids: [] } });
+    expect(await context('cteam')).toMatchObject({ context: { cloud_config_ids: [], runtime_config_ids: [] } });
+  });
+
   it('refuses CPI configs with a name twice', async () => {
     const answer = await server.call('POST', '/cpi_configs', { type: 'text/yaml', body: 'cpis: [{name: a, type: x}, {name: b, type: x, migrated_from: [{name: a}]}]\n' });
     expect([answer.status, answer.json]).toEqual([400, { code: 550000, description: "Duplicate cpi name 'a'" }]);
@@ -156,7 +163,7 @@ describe('a refused request answers with a code and a sentence and leaves nothin
     ['flags: timestamp without recreate', 400, 40005, yaml('name: x', '/deployments?recreate_vms_created_before=2026-01-02T03:04:05Z')],
     ['flags: bad timestamp', 400, 40005, yaml('name: x', '/deployments?recreate=true&recreate_vms_created_before=yesterday')],
     ['flags: canaries', 400, 40005, yaml('name: x', '/deployments?canaries=many')],
-    ['flags: max_in_flight', 400, 40005, yaml('name: x', '/deployments?max_in_flight=-1')],
+    ['flags: max_in_flight', 400, 40005, yaml('name: x', '/deployments?max_in_flight=-1%25')],
     ['context: not JSON', 400, 190025, yaml('name: x', '/deployments?context=%7B')],
     ['context: wrong types', 400, 190025, yaml('name: x', `/deployments?context=${encodeURIComponent('{"cloud_config_ids":["1"]}')}`)],
     ['context: unknown config', 400, 190025, yaml('name: x', `/deployments?context=${encodeURIComponent('{"cloud_config_ids":[99]}')}`)],

@@ -141,3 +141,10 @@ describe('a deletion and a deploy of the same release or stemcell', () => {
     await deployed(document(name), { recreate: true });
   });
 });
+
+it('VMs that are to be recreated when they are older than a time to come are all recreated, with a warning', async () => {
+  await deployed(manifest({ name: 'future', instances: 1 }));
+  const { events, error } = await scene.deploy(manifest({ name: 'future', instances: 1 }), { recreate: true, recreateVmsCreatedBefore: '2999-01-02T03:04:05Z' });
+  expect(error).toBeUndefined();
+  expect(events).toContainEqual(expect.objectContaining({ type: 'warning', message: expect.stringContaining("timestamp '2999-01-02T03:04:05Z' is in the future") }));
+});

@@ -6,6 +6,7 @@ import { json } from 'node:stream/consumers';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { sleep } from '../../server/core/clock';
 import { sha1Hex } from '../../server/core/digest';
 import { findVmProcesses } from '../../server/local/cpi/processes';
 import { haltVms, bootVms } from '../../server/local/cpi/power';
@@ -96,10 +97,17 @@ async function helloSpec(vm: { ip: string }, tarball: Buffer, packages: Compiled
   };
 }
 
-function fetchJson(url: string): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    get(url, (response) => resolve(json(response))).once('error', reject);
-  });
+/** A job whose process runs may not listen yet. */
+async function fetchJson(url: string): Promise<unknown> {
+  for (const deadline = performance.now() + 10_000; ; await sleep(100)) {
+    try {
+      return await new Promise((resolve, reject) => {
+        get(url, (response) => resolve(json(response))).once('error', reject);
+      });
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+    }
+  }
 }
 
 async function fetchServer(ip: string): Promise<{ pid: number }> {

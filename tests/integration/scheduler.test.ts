@@ -163,9 +163,10 @@ describe('a slot', () => {
     expect((await slotsOf('ScheduledOrphanedVMCleanup'))[0]).toMatchObject({ outcome: 'no work', task: undefined });
     expect((await slotsOf('SnapshotDeployments'))[0]).toMatchObject({ outcome: 'no work' });
     await store.connections.db.execute(sql`INSERT INTO orphaned_vms (cid, agent_id, deployment_name, instance_name) VALUES ('vm-1', gen_random_uuid(), 'd', 'i')`);
-    await sleep(1_000);
-    await tick();
-    expect((await slotsOf('ScheduledOrphanedVMCleanup')).at(-1)).toMatchObject({ outcome: 'fired' });
+    await expect.poll(async () => {
+      await tick();
+      return (await slotsOf('ScheduledOrphanedVMCleanup')).at(-1);
+    }, { timeout: 5_000 }).toMatchObject({ outcome: 'fired' });
     expect((await tasks()).map((task) => task.type)).toEqual(['scheduled_orphaned_vm_cleanup']);
   });
 

@@ -135,7 +135,8 @@ export async function appAnswers(system: HaSystem, deployment: string): Promise<
   const { rows } = await system.db.query<{ ip: string; port: number }>(
     `SELECT split_part(a.address, '/', 1) AS ip, (SELECT (value->>'port')::int FROM jsonb_each(i.spec->'properties') LIMIT 1) AS port
      FROM instances i JOIN deployments d ON d.id = i.deployment_id JOIN ip_addresses a ON a.instance_id = i.id WHERE d.name = $1`, [deployment]);
-  return Promise.all(rows.map(async ({ ip, port }) => (await fetch(`http://${ip}:${port}/`)).json() as Promise<{ id: string; greeting: string }>));
+  // A job whose process runs may not listen yet.
+  return Promise.all(rows.map(({ ip, port }) => eventually(async () => (await (await fetch(`http://${ip}:${port}/`)).json()) as { id: string; greeting: string }, 10_000)));
 }
 
 /**
