@@ -9,7 +9,7 @@ const pages = [
   { path: '/console/tasks', ready: 'create release' },
   { path: '/console/tasks/1', ready: 'Task 1' },
   { path: '/console/tasks/1?stream=debug', ready: 'Task 1' },
-  { path: '/console/health', ready: 'Every agent beats' },
+  { path: '/console/health', ready: 'Monitored by' },
   { path: '/console/health?incidents=ended&all=yes', ready: 'hello' },
   { path: '/console/agents', ready: 'nats-1' },
   { path: '/console/agents?status=failing', ready: 'No such agent' },
@@ -26,7 +26,7 @@ const pages = [
 const themes = ['light', 'dark'] as const;
 
 test('no page has an accessibility problem in either theme, an error in its console, or more width than a telephone', async ({ page }) => {
-  test.setTimeout(300_000);
+  test.setTimeout(600_000);
   const errors: string[] = [];
   page.on('pageerror', (error) => errors.push(error.message));
   page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));

@@ -23,7 +23,7 @@ export default async function setUp(): Promise<() => Promise<void>> {
     restartDelayMs: 6_000,
     heartbeatIntervalMs: 1_000,
     config: {
-      health_monitor: { intervals: { agent_timeout: 12 } },
+      health_monitor: { intervals: { agent_timeout: 12, rogue_agent_alert: 13 } },
       scheduler: { scheduled_jobs: [{ command: 'ScheduledEventsCleanup', schedule: '*/5 * * * * * UTC' }] },
     },
   });

@@ -130,6 +130,7 @@ test('two hundred VMs recorded within two seconds make few versions, and a new a
   await startPublisher();
   await sleep(300);
   const recordedAt = new Map<string, number>();
+  const since = performance.now();
   for (let i = 0; i < 40; i++) {
     const fleet = await insertFleet(store.connections.pool, { deployment: 'dep', count: 5 });
     for (const agent of fleet) recordedAt.set(agent.id, performance.now());
@@ -141,8 +142,10 @@ test('two hundred VMs recorded within two seconds make few versions, and a new a
   for (const { agentId, at } of heard) if (!quickest.has(agentId)) quickest.set(agentId, at - (recordedAt.get(agentId) ?? 0));
   expect(quickest.size).toBe(200);
   expect(Math.max(...quickest.values())).toBeLessThan(1_500);
-  expect((await versions()).length).toBeLessThanOrEqual(7);
-  expect((await readBlob()).records).toHaveLength(200);
+  // Two a second, and those of the first and last changes.
+  expect((await versions()).length).toBeLessThanOrEqual((performance.now() - since) / 500 + 2);
+  // The agents of the last ones have been told something already, perhaps not yet of all.
+  await expect.poll(async () => (await readBlob()).records.length, { timeout: 5_000 }).toBe(200);
 });
 
 test('a deletion makes a version, and what is known of the deleted agent is forgotten', async () => {
@@ -352,15 +355,16 @@ test('many requests have one answer; what was asked of a publisher that died is 
   const last = Math.max(...asked);
   await expect.poll(() => findDnsAnswer(store.connections.db, last), { timeout: 5_000 }).toBe((await readBlob()).version);
   await expect.poll(async () => (await readDnsRequests(store.connections.db)).broadcastDone, { timeout: 5_000 }).toBeGreaterThanOrEqual(2);
-  // Once for the version itself, once more for both broadcasts.
-  expect(heard).toHaveLength(4);
+  // Once for the version itself, once more for both broadcasts, which may just fall into two rounds.
+  expect([4, 6]).toContain(heard.length);
+  heard.length = 0;
   expect(await versions()).toHaveLength(1);
   await a.kill();
   const late = await ask(true);
   expect(await findDnsAnswer(store.connections.db, late)).toBeUndefined();
   await startPublisher({ name: 'B' });
   await expect.poll(() => findDnsAnswer(store.connections.db, late), { timeout: 10_000 }).toBe((await readBlob()).version);
-  await expect.poll(() => heard.length, { timeout: 5_000 }).toBe(6);
+  await expect.poll(() => heard.length, { timeout: 5_000 }).toBe(2);
 });
 
 test('a request is answered also when there is nothing to tell', async () => {
