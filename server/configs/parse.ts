@@ -2,6 +2,7 @@ import { canonicalName } from '../core/names';
 import { code, DirectorError, notSupported } from '../core/errors';
 import { integerFieldFrom, optionalField, requiredField, rubyInspect } from '../core/fields';
 import { isHash, parseYaml, YamlError, type Hash } from '../core/yaml';
+import { isPlaceholder } from '../variables/placeholders';
 import type { Az, CloudConfig, Compilation, DiskType, Network, VmType } from './cloud-config';
 import { parseDynamicNetwork, parseVipNetwork } from './cloud-networks';
 import { parseManualNetwork, type NetworkFacts } from './networks';
@@ -29,9 +30,6 @@ export function parseConfigContent(text: string): Hash {
 
 const listKeys = ['azs', 'vm_types', 'disk_types', 'networks', 'vm_extensions'] as const;
 
-/** A list that is given by one variable. */
-const wholePlaceholder = /^\(\([^()]+\)\)$/;
-
 /**
  * Several cloud configs as one document: lists one after another, `compilation` from the only one that has it. A list, or an item of one
  * that stands for several, may be a variable: values that are lists are flattened, and a variable without its value stays as it is.
@@ -52,7 +50,7 @@ export function mergeCloudConfigs(documents: readonly Hash[]): Hash {
 
 function listIn(document: Hash, key: string): unknown[] {
   const given = document[key];
-  return typeof given === 'string' && wholePlaceholder.test(given) ? [given] : (optionalField(document, key, 'Array') ?? []);
+  return isPlaceholder(given) ? [given] : (optionalField(document, key, 'Array') ?? []);
 }
 
 /**

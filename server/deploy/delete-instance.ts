@@ -9,7 +9,7 @@ import { deleteInstanceRecord, listArchives, type InstanceRow, type VmRow } from
 import { deleteOrAbandonVm, deleteVm } from './vm-steps';
 
 export interface Deletion {
-  instance: Pick<InstanceRow, 'id' | 'uuid' | 'job' | 'index' | 'state'>;
+  instance: Pick<InstanceRow, 'id' | 'uuid' | 'job' | 'index'>;
   vms: readonly Pick<VmRow, 'id' | 'agentId' | 'cid' | 'cpi' | 'active' | 'stemcellApiVersion'>[];
   skipDrain: boolean;
   /** Nothing is to be stopped: its agent does not answer, or it only compiled. */

@@ -117,10 +117,10 @@ async function deleteObsolete(ctx: TaskContext, deps: DeployDeps, obsolete: read
   if (obsolete.length === 0) return;
   const stage = ctx.stages.stage('Deleting unneeded instances', obsolete.length, how.tags);
   const deletions = obsolete.map((one): Deletion => {
-    const { id, uuid, group, index, state, vm, spareVms, spec, reservations, agentState, persistentDisks } = one.instance;
+    const { id, uuid, group, index, vm, spareVms, spec, reservations, agentState, persistentDisks } = one.instance;
     const silent = agentState?.jobState === 'unresponsive';
     const orphansVms = isOrphanable({ spec, addresses: reservations, disks: persistentDisks }) && !silent;
-    return { instance: { id, uuid, job: group, index, state }, vms: [...(vm ? [vm] : []), ...(spareVms ?? [])], skipDrain: one.skipDrain, silent, orphansVms };
+    return { instance: { id, uuid, job: group, index }, vms: [...(vm ? [vm] : []), ...(spareVms ?? [])], skipDrain: one.skipDrain, silent, orphansVms };
   });
   await deleteInstances(ctx, deps, stage, { deletions, options: { intent: { vm: 'delete', instance: 'delete', deployment: 'keep' }, maxInFlight: how.maxInFlight } });
 }

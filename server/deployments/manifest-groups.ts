@@ -48,7 +48,8 @@ export function parseGroup(spec: unknown, context: GroupContext): ManifestGroup 
 /** Tags of a manifest or an instance group; values become strings. */
 export function parseTags(object: unknown): Record<string, string> {
   const tags = optionalField(object, 'tags', 'Hash') ?? {};
-  return Object.fromEntries(Object.entries(tags).map(([key, value]) => [key, typeof value === 'boolean' ? String(value) : value === null ? '' : (optionalField(tags, key, 'String') ?? '')]));
+  const textOf = (key: string, value: unknown) => (typeof value === 'boolean' ? String(value) : requiredField(tags, key, 'String'));
+  return Object.fromEntries(Object.entries(tags).map(([key, value]) => [key, value === null ? '' : textOf(key, value)]));
 }
 
 function parseLifecycle(spec: Hash, name: string): Lifecycle {

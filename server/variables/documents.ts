@@ -1,7 +1,7 @@
 import { code, DirectorError } from '../core/errors';
 import { isHash, type Hash } from '../core/yaml';
 import type { VariableBackend } from './backend';
-import { anyIndex, anyKey, parsePlaceholder, type SubtreePattern } from './placeholders';
+import { anyIndex, anyKey, isPlaceholder, parsePlaceholder, type SubtreePattern } from './placeholders';
 import { createLatestResolver, type HideValue, type Resolver } from './resolve';
 
 /**
@@ -50,8 +50,6 @@ export function resolveCpiConfig<T>(backend: VariableBackend, cpi: T, hide: Hide
   return createLatestResolver(backend, hide).resolve(cpi, { ignored: [['name'], ['type']] });
 }
 
-const wholeToken = /^\(\([^()]+\)\)$/;
-
 /** Cloud properties that are one placeholder altogether become a placeholder for each key: the values need not be known until a CPI is called. */
 async function spreadCloudProperties(resolver: Resolver, config: Hash): Promise<Hash> {
   const spread = async (value: unknown): Promise<unknown> => {
@@ -65,7 +63,7 @@ async function spreadCloudProperties(resolver: Resolver, config: Hash): Promise<
 }
 
 async function keysOf(resolver: Resolver, item: unknown): Promise<unknown> {
-  if (typeof item !== 'string' || !wholeToken.test(item)) return item;
+  if (!isPlaceholder(item)) return item;
   const value = await resolver.resolve<unknown>(item, { absoluteOnly: true });
   if (!isHash(value)) return item;
   const { root, keys } = parsePlaceholder(item);

@@ -27,6 +27,11 @@ export interface VariableReference {
 const token = /\(\(.*?\)\)/g;
 const wholeToken = /^\(\([^(]*\)\)$/;
 
+/** Whether a value is one placeholder and nothing else. */
+export function isPlaceholder(value: unknown): value is string {
+  return typeof value === 'string' && /^\(\([^()]+\)\)$/.test(value);
+}
+
 /** Placeholders in a text, in order, as written. */
 export function placeholdersIn(text: string): string[] {
   return text.match(token) ?? [];

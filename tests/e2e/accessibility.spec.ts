@@ -1,4 +1,4 @@
-import { expect, problems, test } from './console';
+import { expect, inEachTheme, problems, test, themes } from './console';
 
 const pages = [
   { path: '/console', ready: 'Needs attention' },
@@ -23,8 +23,6 @@ const pages = [
   { path: '/console/configs', ready: 'networks' },
 ];
 
-const themes = ['light', 'dark'] as const;
-
 test('no page has an accessibility problem in either theme, an error in its console, or more width than a telephone', async ({ page }) => {
   test.setTimeout(600_000);
   const errors: string[] = [];
@@ -35,10 +33,7 @@ test('no page has an accessibility problem in either theme, an error in its cons
     await page.goto(path);
     await expect(page.getByRole('main')).toContainText(ready);
     await expect(page.getByRole('main').locator('[aria-busy="true"]')).toHaveCount(0);
-    for (const theme of themes) {
-      await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
-      expect.soft({ path, theme, problems: await problems(page) }).toEqual({ path, theme, problems: [] });
-    }
+    await inEachTheme(page, async (theme) => expect.soft({ path, theme, problems: await problems(page) }).toEqual({ path, theme, problems: [] }));
     await page.setViewportSize({ width: 390, height: 844 });
     await expect.poll(() => page.evaluate(() => Math.max(0, document.documentElement.scrollWidth - window.innerWidth)), { message: `${path} is too wide` }).toBe(0);
   }

@@ -81,6 +81,16 @@ export async function startDeploy(system: System, options: Partial<HelloManifest
   return system.cli.start('POST', '/deployments', { contentType: 'text/yaml', body: stringify(manifest) });
 }
 
+export const themes = ['light', 'dark'] as const;
+
+/** Looks at the page in each theme, without moving parts. */
+export async function inEachTheme(page: Page, look: (theme: (typeof themes)[number]) => Promise<void>): Promise<void> {
+  for (const theme of themes) {
+    await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
+    await look(theme);
+  }
+}
+
 /** What WCAG 2.2 AA forbids and the page has, as lines. */
 export async function problems(page: Page): Promise<string[]> {
   const { violations } = await new AxeBuilder({ page }).withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']).analyze();

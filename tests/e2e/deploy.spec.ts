@@ -1,6 +1,6 @@
 import { stringify } from 'yaml';
 import { helloManifest } from '../../server/local/samples/manifests';
-import { expect, problems, test } from './console';
+import { expect, inEachTheme, problems, test } from './console';
 
 const watch = '1000-30000';
 const manifest = (options: { name: string; instances: number; greeting?: string }) =>
@@ -64,10 +64,9 @@ test('the preview is accessible in both themes and fits a desk and a telephone',
   for (const [width, height] of [[1440, 900], [390, 844]] as const) {
     await page.setViewportSize({ width, height });
     await expect.poll(() => page.evaluate(() => Math.max(0, document.documentElement.scrollWidth - window.innerWidth))).toBe(0);
-    for (const colorScheme of ['light', 'dark'] as const) {
-      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-      expect({ width, colorScheme, problems: await problems(page) }).toEqual({ width, colorScheme, problems: [] });
-      await page.screenshot({ path: info.outputPath(`preview-${width}-${colorScheme}.png`), fullPage: true });
-    }
+    await inEachTheme(page, async (theme) => {
+      expect({ width, theme, problems: await problems(page) }).toEqual({ width, theme, problems: [] });
+      await page.screenshot({ path: info.outputPath(`preview-${width}-${theme}.png`), fullPage: true });
+    });
   }
 });

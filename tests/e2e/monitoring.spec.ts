@@ -1,5 +1,5 @@
 import type { Page } from '@playwright/test';
-import { expect, killNode, problems, test, type System } from './console';
+import { expect, inEachTheme, killNode, problems, test, type System } from './console';
 
 interface Holder {
   letter: string;
@@ -105,10 +105,7 @@ test('agents are found by NATS server and state, and lead to their instance', as
 });
 
 async function accessibleInBothThemes(page: Page): Promise<void> {
-  for (const colorScheme of ['light', 'dark'] as const) {
-    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-    expect({ colorScheme, problems: await problems(page) }).toEqual({ colorScheme, problems: [] });
-  }
+  await inEachTheme(page, async (theme) => expect({ theme, problems: await problems(page) }).toEqual({ theme, problems: [] }));
 }
 
 test('the vitals of an instance are drawn with their gaps, told in words, and listed', async ({ page, system }) => {

@@ -127,7 +127,7 @@ function sceneAgents(vms: Map<string, SceneVm>, asked: Map<string, number>): Age
     const done = (method: string) => async () => void (await vm(method));
     const agent: Agent = {
       ping: done('ping'), info: async () => ({ api_version: 1 }), getState: async () => ({ job_state: (await vm('get_state')).jobState }),
-      apply: done('apply'), prepare: done('prepare'), runScript: done('run_script'), drain: done('drain'), 
+      apply: done('apply'), prepare: done('prepare'), runScript: done('run_script'), drain: done('drain'),
       updateSettings: async (settings) => void ((await vm('update_settings')).trustedCerts = settings.trusted_certs),
       start: async () => void ((await vm('start')).jobState = 'running'),
       stop: async () => void ((await vm('stop')).jobState = 'stopped'),
